@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench` runs them all and renews the README's table."""

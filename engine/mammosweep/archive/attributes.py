@@ -1,0 +1,103 @@
+"""Attributes as typed values, or an error that names the attribute and never its free text."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from pydicom.datadict import dictionary_description, tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from mammosweep.errors import HeaderError, Reason
+
+__all__ = ["floats", "integer", "items", "named", "shown", "text", "words"]
+
+
+def named(keyword: str) -> str:
+    """An attribute's name and tag.
+
+    >>> named("Rows")
+    'Rows (0028,0010)'
+    """
+    tag = tag_for_keyword(keyword)
+    assert tag is not None, keyword
+    return f"{dictionary_description(tag)} ({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def shown(value: str, known: Collection[str]) -> str:
+    """A header's word for a message: only words that cannot be a patient's are repeated."""
+    if not value:
+        return "empty"
+    return repr(value) if value in known else "a word that is not defined"
+
+
+def words(dataset: Dataset, keyword: str) -> list[str]:
+    """Every value as text, stripped; an empty list where the attribute is missing or empty."""
+    return [word.strip("\0 \t\r\n") for word in map(str, _values(dataset, keyword))]
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """The only value as text, several joined by backslashes; empty where it is missing or empty."""
+    return "\\".join(words(dataset, keyword))
+
+
+def floats(dataset: Dataset, keyword: str) -> list[float]:
+    """Every value as a number; not-a-number and infinity come through.
+
+    Raises:
+        HeaderError: HEADER_MALFORMED, a value is no number.
+    """
+    try:
+        return [float(value) for value in _values(dataset, keyword)]
+    except (TypeError, ValueError, OverflowError):
+        raise _malformed(keyword, "numbers") from None
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """The only value as a whole number; None where the attribute is missing or empty.
+
+    Raises:
+        HeaderError: HEADER_MALFORMED, there are several values, or it is no whole number.
+    """
+    values = _values(dataset, keyword)
+    if not values:
+        return None
+    try:
+        (value,) = map(float, values)
+        if value.is_integer():
+            return int(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise _malformed(keyword, "one whole number")
+
+
+def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence; an empty list where it is missing or empty."""
+    found = _values(dataset, keyword)
+    if not all(isinstance(item, Dataset) for item in found):
+        raise _malformed(keyword, "a sequence of items")
+    return found
+
+
+def _values(dataset: Dataset, keyword: str) -> list[Any]:
+    try:
+        value = dataset.get(keyword)
+    except Exception:  # pydicom converts on access and raises whatever the bytes provoke
+        raise _malformed(keyword, "a value of its kind") from None
+    if value is None or value in ("", b""):
+        return []
+    if isinstance(value, MultiValue | list | tuple) or keyword.endswith("Sequence"):
+        return _listed(value, keyword)
+    return [value]
+
+
+def _listed(value: Any, keyword: str) -> list[Any]:
+    try:
+        return list(value)
+    except TypeError:
+        raise _malformed(keyword, "a sequence of items") from None
+
+
+def _malformed(keyword: str, expected: str) -> HeaderError:
+    return HeaderError(Reason.HEADER_MALFORMED, f"{named(keyword)} cannot be read; expected {expected}")

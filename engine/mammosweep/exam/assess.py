@@ -1,0 +1,116 @@
+"""START HERE: what is done with an exam's findings, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from mammosweep.errors import BundleError
+from mammosweep.exam.classify import classify
+from mammosweep.exam.match import match
+from mammosweep.exam.model import ProbabilityModel
+from mammosweep.exam.score import (
+    Aggregation,
+    CategoryThresholds,
+    breast_score,
+    exam_category,
+    exam_score,
+)
+from mammosweep.records import Finding, Laterality, Lesion, Position
+
+__all__ = ["Assessment", "ExamModels", "assess"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamModels:
+    """What a bundle says about matching, malignancy and scores."""
+
+    matcher: ProbabilityModel  # rows of PAIR_FEATURES to the probability of being one lesion
+    decision: ProbabilityModel  # rows of LESION_FEATURES to the probability of malignancy
+    match_threshold: float  # less probable pairs stay single findings
+    thresholds: CategoryThresholds
+    aggregation: Aggregation = Aggregation.MAX
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.match_threshold <= 1.0:
+            raise BundleError(
+                f"match threshold is {self.match_threshold}; expected a probability from 0 to 1, "
+                "correct the bundle"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """An exam's lesions and scores."""
+
+    lesions: tuple[Lesion, ...]  # left breast first, each breast by falling malignancy
+    score_left: float | None  # 0..1; None: no view of that breast was read
+    score_right: float | None
+    score: float  # 0..1; 0 where nothing was found
+    category: str  # "1" where nothing was found, else "2" to "5"
+
+
+def assess(
+    findings: Iterable[Finding], imaged: Collection[tuple[Laterality, Position]], models: ExamModels
+) -> Assessment:
+    """Give one exam its lesions and its scores, whatever order its findings come in.
+
+    Args:
+        findings: of all the exam's views.
+        imaged: laterality and position of every view that was read, with findings or without.
+        models: the bundle's.
+
+    Raises:
+        ValueError: no view was read, or a finding lies in a view that was not.
+    """
+    ordered = sorted(findings, key=_total_order)
+    _require_imaged(ordered, imaged)
+    matches = match(ordered, models.matcher, models.match_threshold)
+    lesions = classify(matches, models.decision, models.thresholds)
+    left = _score_of(Laterality.LEFT, lesions, imaged, models.aggregation)
+    right = _score_of(Laterality.RIGHT, lesions, imaged, models.aggregation)
+    score = exam_score(left, right)
+    return Assessment(
+        lesions=lesions,
+        score_left=left,
+        score_right=right,
+        score=score,
+        category=exam_category(score, lesions, models.thresholds),
+    )
+
+
+def _total_order(finding: Finding) -> tuple[object, ...]:
+    """Everything that can influence a result, so that findings that compare equal may change places."""
+    known = (finding.quadrant, finding.depth, finding.malignancy, sorted(finding.character.items()))
+    return (
+        finding.laterality,
+        finding.position,
+        finding.sop_instance_uid,
+        -finding.score,
+        finding.box_px,
+        finding.type,
+        finding.size_mm,
+        finding.flip_votes,
+        repr(known),  # text, because None and numbers do not compare
+        finding.embedding.tobytes(),
+    )
+
+
+def _require_imaged(findings: Iterable[Finding], imaged: Collection[tuple[Laterality, Position]]) -> None:
+    for finding in findings:
+        if (finding.laterality, finding.position) not in imaged:
+            raise ValueError(
+                f"a finding lies in {finding.laterality} {finding.position}, which is not among the views "
+                "that were read; its breast would go unscored"
+            )
+
+
+def _score_of(
+    side: Laterality,
+    lesions: Iterable[Lesion],
+    imaged: Collection[tuple[Laterality, Position]],
+    aggregation: Aggregation,
+) -> float | None:
+    own = [lesion for lesion in lesions if lesion.laterality is side]
+    positions = {position for laterality, position in imaged if laterality is side}
+    return breast_score(own, positions, aggregation)

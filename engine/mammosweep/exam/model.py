@@ -1,0 +1,18 @@
+"""The seam: a model that turns rows of features into probabilities."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ProbabilityModel"]
+
+
+class ProbabilityModel(Protocol):
+    """Gives each row of features its probability, whatever other rows come with it."""
+
+    def __call__(self, rows: NDArray[np.float32], /) -> NDArray[np.float64]:
+        """Turn (N, F) rows, NaN where a value is unknown, into (N,) probabilities."""
+        ...

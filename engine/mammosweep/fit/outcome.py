@@ -1,0 +1,168 @@
+"""What a bundle makes of annotated exams: its findings beside the truth, and the figures that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mammosweep.detect.buckets import make_batch
+from mammosweep.detect.detector import Candidates, TorchDetector
+from mammosweep.evaluate.auc import auc
+from mammosweep.evaluate.boxes import centres_inside
+from mammosweep.evaluate.froc import FrocCurve, ImageDetections, ImageTruth, froc
+from mammosweep.exam.assess import ExamModels
+from mammosweep.exam.classify import classify
+from mammosweep.exam.match import Match, match
+from mammosweep.fit.exam import LabelledFinding
+from mammosweep.fit.samples import ExamSample, TrueLesion, ViewSample
+from mammosweep.geometry import Size
+from mammosweep.lesion.describe import LesionStage
+from mammosweep.records import Finding
+
+__all__ = ["ExamFindings", "Figures", "candidates_of", "findings_of", "labelled", "measure"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExamFindings:
+    """One annotated exam and what was found in it."""
+
+    sample: ExamSample
+    findings: tuple[tuple[Finding, TrueLesion | None], ...]  # with the lesion that each lies on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What a bundle reaches on held-out exams."""
+
+    num_exams: int
+    num_views: int
+    overall: FrocCurve
+    by_type: dict[str, FrocCurve]
+    pair_precision: float
+    pair_recall: float
+    quadrant_accuracy: float
+    depth_error: float
+    malignancy_auc: float
+
+
+def candidates_of(sample: ExamSample, detector: TorchDetector, buckets: Sequence[Size]) -> list[Candidates]:
+    """Candidates of each view of an annotated exam, in the order of its views."""
+    return detector(make_batch({v.view: v.normalised for v in sample.views}, buckets))
+
+
+def findings_of(
+    sample: ExamSample, detector: TorchDetector, describe: LesionStage, buckets: Sequence[Size]
+) -> ExamFindings:
+    """Findings of an annotated exam, each with the lesion that its centre lies in."""
+    batch = make_batch({v.view: v.normalised for v in sample.views}, buckets)
+    findings = describe(batch, detector(batch))
+    views = {v.view.sop_instance_uid: v for v in sample.views}
+    return ExamFindings(sample, tuple((f, lesion_at(views[f.sop_instance_uid], f.box_px)) for f in findings))
+
+
+def lesion_at(view: ViewSample, box_px: Sequence[float]) -> TrueLesion | None:
+    """The annotated lesion that a box's centre lies in; the smallest where they overlap."""
+    if not view.lesions:
+        return None
+    inside = centres_inside(np.asarray([box_px]), np.asarray([les.box_px for les in view.lesions]))[0]
+    hit = [lesion for lesion, is_inside in zip(view.lesions, inside, strict=True) if is_inside]
+    return min(
+        hit, key=lambda les: (les.box_px[2] - les.box_px[0]) * (les.box_px[3] - les.box_px[1]), default=None
+    )
+
+
+def labelled(exam: ExamFindings) -> list[LabelledFinding]:
+    """An exam's findings as the exam models are fitted on them."""
+    return [
+        LabelledFinding(
+            finding=finding,
+            truth_lesion_id=lesion.lesion_id if lesion else None,
+            malignant=lesion.malignant if lesion else None,
+        )
+        for finding, lesion in exam.findings
+    ]
+
+
+def measure(exams: Sequence[ExamFindings], models: ExamModels) -> Figures:
+    """Sensitivity, pairing, place and malignancy on annotated exams."""
+    detections, truths = _images(exams)
+    curves = froc(detections, truths)
+    precision, recall = _pairing(exams, models)
+    true = [(f, t) for exam in exams for f, t in exam.findings if t is not None and t.type is f.type]
+    return Figures(
+        num_exams=len(exams),
+        num_views=len(truths),
+        overall=curves.overall,
+        by_type={str(kind): curve for kind, curve in curves.by_type.items()},
+        pair_precision=precision,
+        pair_recall=recall,
+        quadrant_accuracy=_mean([f.quadrant == t.quadrant for f, t in true]),
+        depth_error=_mean([abs(f.depth - t.depth) for f, t in true if f.depth is not None]),
+        malignancy_auc=_malignancy_auc(exams, models),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _images(exams: Sequence[ExamFindings]) -> tuple[list[ImageDetections], list[ImageTruth]]:
+    detections, truths = [], []
+    for exam in exams:
+        for view in exam.sample.views:
+            found = [f for f, _ in exam.findings if f.sop_instance_uid == view.view.sop_instance_uid]
+            detections.append(
+                ImageDetections(
+                    boxes_px=np.asarray([f.box_px for f in found]).reshape(-1, 4),
+                    scores=[f.score for f in found],
+                    types=[f.type for f in found],
+                )
+            )
+            truths.append(
+                ImageTruth(
+                    group=exam.sample.exam_id,
+                    boxes_px=np.asarray([t.box_px for t in view.lesions]).reshape(-1, 4),
+                    types=[t.type for t in view.lesions],
+                )
+            )
+    return detections, truths
+
+
+def _pairing(exams: Sequence[ExamFindings], models: ExamModels) -> tuple[float, float]:
+    """Precision over pairs that touch a lesion, and recall over lesions found in both views."""
+    right = wrong = findable = 0
+    for exam in exams:
+        truth = {id(f): t.lesion_id if t else None for f, t in exam.findings}
+        for pair in match([f for f, _ in exam.findings], models.matcher, models.match_threshold):
+            ids = [truth[id(f)] for f in pair.findings]
+            if len(ids) == 2 and any(ids):
+                right, wrong = right + (ids[0] == ids[1]), wrong + (ids[0] != ids[1])
+        findable += len(_seen_in(exam, "CC") & _seen_in(exam, "MLO"))
+    return right / max(right + wrong, 1), min(right / max(findable, 1), 1.0)
+
+
+def _seen_in(exam: ExamFindings, position: str) -> set[str]:
+    return {t.lesion_id for f, t in exam.findings if t is not None and f.position == position}
+
+
+def _malignancy_auc(exams: Sequence[ExamFindings], models: ExamModels) -> float:
+    """Malignant against benign among the true lesions that were found."""
+    scores: list[float] = []
+    labels: list[bool] = []
+    for exam in exams:
+        truth = {id(f): t for f, t in exam.findings}
+        matches = match([f for f, _ in exam.findings], models.matcher, models.match_threshold)
+        for one in matches:
+            known = [t for t in (truth[id(f)] for f in one.findings) if t is not None]
+            if known:
+                scores.append(_malignancy(one, matches, models))
+                labels.append(any(t.malignant for t in known))
+    return auc(np.asarray(scores), np.asarray(labels)) if scores else float("nan")
+
+
+def _malignancy(one: Match, matches: Sequence[Match], models: ExamModels) -> float:
+    lesions = classify(matches, models.decision, models.thresholds)
+    boxes = {f.box_px for f in one.findings}
+    return next(lesion.malignancy for lesion in lesions if {f.box_px for f in lesion.findings} == boxes)

@@ -1,0 +1,217 @@
+"""START HERE: an exam's way through, one line for each folder.
+
+`screen` takes an exam as the catalog knows it (archive/) and gives its outcome, which report/ writes and
+run/ commits. Errors about one image are data: they become its row's reason, and the exam goes on without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mammosweep.archive.exams import view_flags
+from mammosweep.archive.names import locate
+from mammosweep.bundle import Bundle, open_bundle
+from mammosweep.bundle.load import DECISION, MATCHER
+from mammosweep.clock import StageClock
+from mammosweep.config import SweepConfig
+from mammosweep.detect.buckets import make_batch, smallest_bucket
+from mammosweep.detect.detector import Detector, TorchDetector
+from mammosweep.errors import Flag, ImageError, Reason
+from mammosweep.exam import Aggregation, CategoryThresholds, ExamModels, assess
+from mammosweep.exam.booster import load_booster
+from mammosweep.exam.classify import LESION_FEATURES
+from mammosweep.exam.pairs import PAIR_FEATURES
+from mammosweep.lesion.describe import LesionStage, load_lesion_networks
+from mammosweep.pixels.decode import decode
+from mammosweep.pixels.normalise import NormalisedView, normalise
+from mammosweep.records import (
+    ExamOutcome,
+    ExamRef,
+    ExamStatus,
+    ImageRecord,
+    ImageStatus,
+    Provenance,
+    View,
+    ViewPicture,
+)
+from mammosweep.version import __version__
+
+__all__ = ["Stages", "load_stages", "screen"]
+
+POLICY_REASONS = frozenset({Reason.BLANK_IMAGE, Reason.NO_BREAST, Reason.CROP_TOO_LARGE})
+"""Sound files that hold nothing to score are set aside; everything else that pixels reveal is rejected."""
+
+PICTURE_GRAY = (-0.2, 1.3)
+"""Normalised gray shown as black and white on the exam's page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """Everything an exam passes through, loaded once."""
+
+    config: SweepConfig
+    bundle: Bundle
+    detect: Detector
+    describe: LesionStage
+    models: ExamModels
+    provenance: Provenance
+    clock: StageClock = field(default_factory=StageClock)
+
+
+def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
+    """Load the bundle's networks and models.
+
+    Raises:
+        BundleError: the bundle is damaged or does not fit.
+        DeviceError: the machine lacks the device asked for.
+    """
+    if config.detect.threads:
+        torch.set_num_threads(config.detect.threads)
+    bundle = open_bundle(bundle_path)
+    detector = TorchDetector(bundle, config.detect)
+    return Stages(
+        config=config,
+        bundle=bundle,
+        detect=detector,
+        describe=load_lesion_networks(bundle),
+        models=_exam_models(bundle),
+        provenance=Provenance(
+            engine_version=__version__,
+            bundle=bundle.title,
+            bundle_digest=bundle.digest,
+            settings_digest=config.digest,
+            device=detector.device.type,
+            precision=detector.precision,
+        ),
+    )
+
+
+def _exam_models(bundle: Bundle) -> ExamModels:
+    manifest = bundle.manifest
+    return ExamModels(
+        matcher=load_booster(bundle.file(MATCHER), PAIR_FEATURES),
+        decision=load_booster(bundle.file(DECISION), LESION_FEATURES),
+        match_threshold=manifest.match_threshold,
+        thresholds=CategoryThresholds(manifest.category_thresholds),
+        aggregation=Aggregation(manifest.aggregation),
+    )
+
+
+def screen(exam: ExamRef, root: Path, stages: Stages) -> ExamOutcome:
+    """Take one exam from its files to its outcome."""
+    if exam.reason is not None:
+        return _not_scored(exam, exam.images, stages)
+    views, images = _read(exam, root, stages)
+    if not views:
+        return _not_scored(exam, images, stages)
+    with stages.clock.measure("detect"):
+        batch = make_batch(views, stages.bundle.manifest.detector.buckets)
+        candidates = stages.detect(batch)
+    with stages.clock.measure("lesion"):
+        findings = stages.describe(batch, candidates)
+    with stages.clock.measure("exam"):
+        imaged = [(view.laterality, view.position) for view in batch.views]
+        assessment = assess(findings, imaged, stages.models)
+    flags = _flags(exam, tuple(views), images)
+    return replace(
+        _outcome(exam, images, stages, ExamStatus.FLAGGED if flags else ExamStatus.SCORED),
+        flags=flags,
+        score=assessment.score,
+        score_left=assessment.score_left,
+        score_right=assessment.score_right,
+        category=assessment.category,
+        lesions=assessment.lesions,
+        pictures=tuple(_picture(view, views[view]) for view in batch.views),
+    )
+
+
+def _read(
+    exam: ExamRef, root: Path, stages: Stages
+) -> tuple[dict[View, NormalisedView], tuple[ImageRecord, ...]]:
+    """The views whose pixels can be used, and every image's record with what the pixels said."""
+    views: dict[View, NormalisedView] = {}
+    images = {image.path: image for image in exam.images}
+    for view in exam.views:
+        try:
+            views[view], flags = _read_view(view, root, stages)
+            images[view.path] = _with_flags(images[view.path], flags)
+        except ImageError as error:
+            images[view.path] = _not_used(images[view.path], error)
+        except Exception as error:  # no file, whatever is in it, may cost another exam its result
+            images[view.path] = _not_used(images[view.path], _unforeseen(error))
+    return views, tuple(images.values())
+
+
+def _unforeseen(error: Exception) -> ImageError:
+    """Names the kind of error only: its text may quote what the file holds."""
+    return ImageError(
+        Reason.UNEXPECTED_ERROR,
+        f"reading its pixels ended in {type(error).__name__}, which was not foreseen; please report it",
+    )
+
+
+def _read_view(view: View, root: Path, stages: Stages) -> tuple[NormalisedView, tuple[Flag, ...]]:
+    manifest = stages.bundle.manifest
+    with stages.clock.measure("decode"):
+        frame = decode(locate(root, view.path), view, stages.config.pixels)
+    with stages.clock.measure("normalise"):
+        normalised = normalise(frame, view.spacing_mm, manifest.grid_mm)
+    smallest_bucket([normalised.grid.net_size], manifest.detector.buckets)  # raises where no canvas holds it
+    return normalised, frame.flags
+
+
+def _with_flags(image: ImageRecord, flags: tuple[Flag, ...]) -> ImageRecord:
+    return replace(image, flags=tuple(dict.fromkeys(image.flags + flags)))
+
+
+def _not_used(image: ImageRecord, error: ImageError) -> ImageRecord:
+    status = ImageStatus.SET_ASIDE if error.reason in POLICY_REASONS else ImageStatus.REJECTED
+    return replace(image, status=status, reason=error.reason, message=str(error))
+
+
+def _flags(exam: ExamRef, views: tuple[View, ...], images: tuple[ImageRecord, ...]) -> tuple[Flag, ...]:
+    """The exam's flags as they stand once the pixels have been read."""
+    used = [image for image in images if image.status is ImageStatus.USED]
+    of_images = [flag for image in used for flag in image.flags if flag is not Flag.FROM_MANIFEST]
+    lost = [Flag.IMAGES_NOT_USED] if any(i.status is not ImageStatus.USED for i in images) else []
+    return tuple(dict.fromkeys([*exam.flags, *view_flags(views), *lost, *of_images]))
+
+
+def _not_scored(exam: ExamRef, images: tuple[ImageRecord, ...], stages: Stages) -> ExamOutcome:
+    outcome = _outcome(exam, images, stages, ExamStatus.NOT_SCORED)
+    if exam.reason is not None:
+        return replace(outcome, flags=exam.flags, reason=exam.reason, message=exam.message)
+    reasons = {image.reason for image in images if image.path in {view.path for view in exam.views}}
+    reason = reasons.pop() if len(reasons) == 1 else Reason.NO_USABLE_VIEW
+    message = "no view could be used once its pixels were read; see its images"
+    return replace(outcome, flags=exam.flags, reason=reason, message=message)
+
+
+def _outcome(
+    exam: ExamRef, images: tuple[ImageRecord, ...], stages: Stages, status: ExamStatus
+) -> ExamOutcome:
+    return ExamOutcome(
+        exam_id=exam.exam_id,
+        exam_digest=exam.digest,
+        patient_key=exam.patient_key,
+        study_date=exam.study_date,
+        status=status,
+        images=images,
+        provenance=stages.provenance,
+    )
+
+
+def _picture(view: View, normalised: NormalisedView) -> ViewPicture:
+    low, high = PICTURE_GRAY
+    gray = np.clip((normalised.gray - low) / (high - low), 0.0, 1.0)
+    return ViewPicture(
+        sop_instance_uid=view.sop_instance_uid,
+        laterality=view.laterality,
+        position=view.position,
+        gray=np.rint(gray * 255).astype(np.uint8),
+        grid=normalised.grid,
+    )

@@ -1,0 +1,197 @@
+"""Exam outcomes as Parquet: the four files of a chunk, and their merger into the sweep's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mammosweep.errors import LedgerError
+from mammosweep.records import ExamOutcome, Finding, ImageRecord, Lesion
+from mammosweep.report.atomic import replacing
+from mammosweep.report.schemas import CHARACTERS, SCHEMA_VERSION, SORT_KEYS, TABLES
+
+__all__ = ["SCHEMA_VERSION", "TABLES", "compact", "read_table", "write_tables"]
+
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
+
+
+def write_tables(folder: Path, outcomes: Sequence[ExamOutcome], strays: Sequence[ImageRecord] = ()) -> None:
+    """Write one chunk: images, findings, lesions and exams.parquet in `folder`, rows sorted.
+
+    Args:
+        folder: made if it is missing.
+        outcomes: what the chunk's exams leave with.
+        strays: files that belong to no exam.
+    """
+    rows: Rows = {name: [] for name in TABLES}
+    for outcome in outcomes:
+        rows["images"] += [_image_row(image, outcome.exam_id) for image in outcome.images]
+        rows["findings"] += [_finding_row(finding, outcome.exam_id) for finding in outcome.findings]
+        rows["lesions"] += [_lesion_row(lesion, outcome.exam_id) for lesion in outcome.lesions]
+        rows["exams"].append(_exam_row(outcome))
+    rows["images"] += _stray_rows(strays)
+    for name, schema in TABLES.items():
+        _write(folder, name, pa.Table.from_pylist(rows[name], schema=schema))
+
+
+def compact(
+    parts: Sequence[Path], out: Path, *, current: Mapping[str, str], strays: Sequence[ImageRecord]
+) -> None:
+    """Merge the chunks' tables into `out`, one row for everything that is current.
+
+    A part's exam is taken when its digest is the current one and no earlier part (by name) gave it already;
+    its images, findings and lesions come with it. Everything else in the parts stays there: superseded
+    revisions of an exam, exams that left the source, and the strays of the time, which `strays` replaces.
+
+    Args:
+        parts: folders that `write_tables` wrote.
+        out: the sweep's folder; each file there is replaced at once, or not at all.
+        current: the digest of every exam of the source, by exam id.
+        strays: files of the source that belong to no exam.
+
+    Raises:
+        LedgerError: a part's table is missing, unreadable or of another schema version.
+    """
+    stray_images = pa.Table.from_pylist(_stray_rows(strays), schema=TABLES["images"])
+    tables = {name: [schema.empty_table()] for name, schema in TABLES.items()}
+    tables["images"].append(stray_images)
+    for part, exam_ids in _selected(sorted(parts), current):
+        for name, kept in tables.items():
+            table = read_table(part, name)
+            kept.append(table.filter(pc.is_in(table["exam_id"], value_set=exam_ids)))
+    for name, kept in tables.items():
+        _write(out, name, pa.concat_tables(kept))
+
+
+def read_table(out: Path, name: str) -> pa.Table:
+    """One of the four tables, as written by `write_tables` or `compact`.
+
+    Raises:
+        LedgerError: the file is missing, unreadable or of another schema version.
+    """
+    path = out / f"{name}.parquet"
+    try:
+        # Opened by hand: read_table() would take a folder named a=b for a partition and add a column.
+        with path.open("rb") as file:
+            table = pq.ParquetFile(file).read()
+    except (OSError, pa.ArrowException) as error:
+        raise LedgerError(
+            f"{out.name}/{path.name} cannot be read ({type(error).__name__}); expected a table of a sweep; "
+            "remove that folder and run the sweep again"
+        ) from None
+    found = (table.schema.metadata or {}).get(b"mammosweep.schema_version", b"none").decode()
+    if found != str(SCHEMA_VERSION):
+        raise LedgerError(
+            f"{out.name}/{path.name} has schema version {found}; expected {SCHEMA_VERSION}; "
+            "give another output folder"
+        )
+    return table
+
+
+def _selected(parts: Iterable[Path], current: Mapping[str, str]) -> Iterator[tuple[Path, pa.Array]]:
+    taken: set[str] = set()
+    for part in parts:
+        exams = read_table(part, "exams").select(["exam_id", "exam_digest"]).to_pydict()
+        pairs = zip(exams["exam_id"], exams["exam_digest"], strict=True)
+        fresh = {exam_id for exam_id, digest in pairs if current.get(exam_id) == digest} - taken
+        taken |= fresh
+        if fresh:
+            yield part, pa.array(sorted(fresh), pa.string())
+
+
+def _write(folder: Path, name: str, table: pa.Table) -> None:
+    ordered = table.sort_by([(key, "ascending") for key in SORT_KEYS[name]]).combine_chunks()
+    with replacing(folder / f"{name}.parquet") as temporary:
+        pq.write_table(ordered.cast(TABLES[name]), temporary, compression="zstd")
+
+
+def _stray_rows(strays: Iterable[ImageRecord]) -> list[Row]:
+    return [_image_row(image, image.exam_id) for image in strays]
+
+
+def _image_row(image: ImageRecord, exam_id: str | None) -> Row:
+    return {
+        "path": image.path,
+        "sop_instance_uid": image.sop_instance_uid,
+        "study_instance_uid": image.study_instance_uid,
+        "exam_id": exam_id,
+        "laterality": image.laterality,
+        "view_position": image.view_position,
+        "transfer_syntax": image.transfer_syntax,
+        "rows": image.rows,
+        "columns": image.columns,
+        "spacing_mm": image.spacing_mm,
+        "status": image.status,
+        "reason": image.reason,
+        "message": image.message,
+        "flags": image.flags,
+    }
+
+
+def _finding_row(finding: Finding, exam_id: str) -> Row:
+    return {
+        "exam_id": exam_id,
+        "sop_instance_uid": finding.sop_instance_uid,
+        "laterality": finding.laterality,
+        "view_position": finding.position,
+        **_box("", finding),
+        "type": finding.type,
+        "score": finding.score,
+        "flip_votes": finding.flip_votes,
+        "quadrant": finding.quadrant,
+        "depth": finding.depth,
+        "malignancy": finding.malignancy,
+        **{name: finding.character.get(name) for name in CHARACTERS},
+        "lesion_id": finding.lesion_id,
+    }
+
+
+def _lesion_row(lesion: Lesion, exam_id: str) -> Row:
+    return {
+        "exam_id": exam_id,
+        "lesion_id": lesion.lesion_id,
+        "laterality": lesion.laterality,
+        "type": lesion.type,
+        "match_probability": lesion.match_probability,
+        "malignancy": lesion.malignancy,
+        "category": lesion.category,
+        "cc_sop_instance_uid": lesion.cc and lesion.cc.sop_instance_uid,
+        **_box("cc_", lesion.cc),
+        "mlo_sop_instance_uid": lesion.mlo and lesion.mlo.sop_instance_uid,
+        **_box("mlo_", lesion.mlo),
+    }
+
+
+def _exam_row(outcome: ExamOutcome) -> Row:
+    provenance = outcome.provenance
+    return {
+        "exam_id": outcome.exam_id,
+        "exam_digest": outcome.exam_digest,
+        "patient_key": outcome.patient_key,
+        "study_date": outcome.study_date,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "message": outcome.message,
+        "flags": outcome.flags,
+        "score": outcome.score,
+        "score_left": outcome.score_left,
+        "score_right": outcome.score_right,
+        "category": outcome.category,
+        "engine_version": provenance.engine_version,
+        "bundle": provenance.bundle,
+        "bundle_digest": provenance.bundle_digest,
+        "settings_digest": provenance.settings_digest,
+        "device": provenance.device,
+        "precision": provenance.precision,
+    }
+
+
+def _box(prefix: str, finding: Finding | None) -> Row:
+    edges = finding.box_px if finding else (None,) * 4
+    return dict(zip((f"{prefix}{key}" for key in ("x1", "y1", "x2", "y2")), edges, strict=True))

@@ -1,0 +1,140 @@
+"""What a sweep is about: the source's exams, and its files that belong to none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mammosweep.archive.catalog import Catalog, index, read_catalog, write_catalog
+from mammosweep.archive.source import open_source
+from mammosweep.config import ArchiveConfig
+from mammosweep.errors import ConfigError, SourceError
+from mammosweep.records import ExamRef, ImageRecord
+
+__all__ = [
+    "CATALOG_FILE",
+    "CATALOG_SUFFIX",
+    "Holdings",
+    "check_apart",
+    "earlier_catalog",
+    "holdings_of",
+    "look",
+    "update_catalog",
+]
+
+CATALOG_FILE = "catalog.parquet"
+CATALOG_SUFFIX = ".parquet"  # by which a catalog is told from an image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """A catalog as a sweep takes it."""
+
+    root: Path
+    exams: tuple[ExamRef, ...]  # ordered by id
+    strays: tuple[ImageRecord, ...]  # files that belong to no exam
+    paths: tuple[str, ...]  # of every file seen
+    digests: dict[str, str]  # of every exam, by id
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that was seen: equal where a new sweep would find nothing new."""
+        text = hashlib.sha256()
+        for line in self._lines():
+            text.update(line.encode("utf-8", "surrogatepass") + b"\n")
+        return text.hexdigest()
+
+    def _lines(self) -> Iterator[str]:
+        yield from sorted(self.digests.values())
+        for image in sorted(self.strays, key=lambda image: image.path):
+            yield repr((image.path, image.size_bytes, image.mtime_ns, str(image.status), str(image.reason)))
+
+
+def look(
+    source: Path,
+    manifest: Path | None,
+    config: ArchiveConfig,
+    previous: Catalog | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Catalog:
+    """The source's catalog: read, where it is one; made from headers otherwise.
+
+    Raises:
+        SourceError: the source, or the folder that the catalog is of, cannot be read.
+        ConfigError: the manifest or the pseudonym key cannot be used.
+    """
+    if not (source.is_file() and source.suffix == CATALOG_SUFFIX):
+        return index(source, config=config, manifest=manifest, previous=previous, progress=progress)
+    if manifest is not None:
+        raise ConfigError(
+            f"{source} is a catalog and holds what its manifest said; leave the manifest out, or give "
+            "the folder"
+        )
+    catalog = read_catalog(source)
+    open_source(catalog.root)
+    return catalog
+
+
+def earlier_catalog(path: Path) -> Catalog | None:
+    """What an earlier sweep saw: only what is new or changed is read again. None where that is lost."""
+    with suppress(SourceError):
+        return read_catalog(path)
+    return None
+
+
+def update_catalog(
+    source: Path,
+    path: Path,
+    manifest: Path | None,
+    config: ArchiveConfig,
+    progress: Callable[[int], None] | None = None,
+) -> Catalog:
+    """Index a source into a catalog file; where that exists, only what is new or changed is read.
+
+    Raises:
+        SourceError: the source cannot be read, or the file exists and is not a catalog of it.
+        ConfigError: the file is not named as a catalog or lies in the source; or as in `look`.
+    """
+    if path.suffix != CATALOG_SUFFIX:
+        raise ConfigError(f"the catalog {path} must end in {CATALOG_SUFFIX}, by which a sweep knows it")
+    root = open_source(source).root
+    check_apart(source, path)
+    previous = read_catalog(path) if path.exists() else None
+    if previous is not None and previous.root != root:
+        raise SourceError(f"{path} is the catalog of another source; give another --out")
+    catalog = index(source, config=config, manifest=manifest, previous=previous, progress=progress)
+    write_catalog(catalog, path)
+    return catalog
+
+
+def holdings_of(catalog: Catalog, allow_for_processing: bool = False) -> Holdings:
+    """The exams and strays of a catalog; the order of its source's files does not change them."""
+    exams = tuple(catalog.exams(allow_for_processing=allow_for_processing))
+    images = catalog.images(allow_for_processing=allow_for_processing)
+    belonging = {image.path for exam in exams for image in exam.images}
+    return Holdings(
+        root=catalog.root,
+        exams=exams,
+        strays=tuple(image for image in images if image.path not in belonging),
+        paths=tuple(record.path for record in catalog.records),
+        digests={exam.exam_id: exam.digest for exam in exams},
+    )
+
+
+def check_apart(source: Path, out: Path) -> None:
+    """Make sure that a sweep never reads what it writes.
+
+    Raises:
+        ConfigError: the output lies in the source folder, or the other way round.
+    """
+    if not source.is_dir():
+        return
+    inner, outer = out.resolve(), source.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise ConfigError(
+            f"the output {out} and the source {source} lie in each other; a sweep must not read what it "
+            "writes: give an --out beside the source"
+        )

@@ -1,0 +1,170 @@
+"""The sweep's folder as a ledger: one writer, chunks that appear whole or not at all.
+
+A chunk is written to ``parts/.tmp-<id>``, flushed and renamed to ``parts/<id>``: what exists is done, and a
+kill at any moment loses at most the chunk in flight. Parts carry the digests of their bundle and settings;
+a sweep counts only its own as done, so another bundle in the same folder scores every exam again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mammosweep.errors import LedgerError
+from mammosweep.records import ExamOutcome
+from mammosweep.report.html import PAGES
+from mammosweep.report.page import write_exam_page
+from mammosweep.report.tables import write_tables
+from mammosweep.run.chunks import Chunk, Identity
+from mammosweep.run.part import Part, PartExam, read_part, write_part_file
+
+__all__ = ["LOCK", "PARTS", "Ledger", "is_locked", "read_parts"]
+
+LOCK = ".lock"
+PARTS = "parts"
+TEMPORARY = ".tmp-"
+
+# `is_locked` holds the lock for an instant; a sweep that starts in that instant tries again.
+LOCK_ATTEMPTS, LOCK_PAUSE_S = 5, 0.1
+
+
+class Ledger:
+    """Exclusive use of a sweep's folder, for as long as the ``with`` block lasts or the process lives."""
+
+    def __init__(self, out: Path, identity: Identity) -> None:
+        self.out = out
+        self.identity = identity
+        self.run_id = secrets.token_hex(8)
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        """Lock the folder, made if it is missing, and clear what a killed sweep left half written.
+
+        Raises:
+            LedgerError: another sweep is writing there, or the folder cannot be written.
+        """
+        try:
+            (self.out / PARTS).mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self.out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise LedgerError(
+                f"output folder {self.out} cannot be written: {error.strerror}; give another --out"
+            ) from None
+        self._lock(self._descriptor)
+        for leftover in (self.out / PARTS).glob(f"{TEMPORARY}*"):
+            shutil.rmtree(leftover)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Unlock the folder."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def parts(self) -> list[Part]:
+        """Every committed part of this bundle and these settings, by name.
+
+        Raises:
+            LedgerError: a part was damaged after it was committed.
+        """
+        return [part for part in read_parts(self.out) if part.identity == self.identity]
+
+    def commit(
+        self,
+        chunk: Chunk,
+        outcomes: Sequence[ExamOutcome],
+        *,
+        seconds: Mapping[str, float],
+        pages: bool,
+        bundle_note: str = "",
+    ) -> Part:
+        """Make a chunk's results part of the sweep, all of them at once.
+
+        Args:
+            chunk: the exams.
+            outcomes: one for each of the chunk's exams, in their order.
+            seconds: wall seconds by stage.
+            pages: whether each exam gets its page.
+            bundle_note: what the pages must say of the bundle.
+
+        Raises:
+            LedgerError: the outcomes are not the chunk's, or the disk refuses them.
+        """
+        _check_complete(chunk, outcomes)
+        temporary, final = (self.out / PARTS / name for name in (f"{TEMPORARY}{chunk.id}", chunk.id))
+        exams = tuple(PartExam.of(outcome) for outcome in outcomes)
+        part = Part(folder=final, run_id=self.run_id, identity=self.identity, exams=exams, seconds=seconds)
+        try:
+            write_tables(temporary, outcomes)
+            for outcome in outcomes if pages else ():
+                write_exam_page(temporary / PAGES, outcome, bundle_note)
+            write_part_file(temporary, part)
+            temporary.rename(final)
+            _flush(final.parent)
+        except OSError as error:
+            raise LedgerError(
+                f"chunk {chunk.id} could not be committed: {error.strerror or error}; committed chunks are "
+                "safe: mend the cause and run the same command again"
+            ) from error
+        return part
+
+    def _lock(self, descriptor: int) -> None:
+        for attempt in range(LOCK_ATTEMPTS):
+            with suppress(BlockingIOError):
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if attempt < LOCK_ATTEMPTS - 1:
+                time.sleep(LOCK_PAUSE_S)
+        self.__exit__(None, None, None)
+        raise LedgerError(
+            f"another sweep is writing to {self.out}; wait for it (mammosweep status shows how far it is) "
+            "or give another --out"
+        )
+
+
+def is_locked(out: Path) -> bool:
+    """Whether a living process is sweeping into this folder."""
+    try:
+        descriptor = os.open(out / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def read_parts(out: Path) -> list[Part]:
+    """Every committed part in the folder, of any bundle and settings, by name."""
+    folders = sorted(path for path in (out / PARTS).glob("*") if path.is_dir())
+    return [read_part(folder) for folder in folders if not folder.name.startswith(".")]
+
+
+def _check_complete(chunk: Chunk, outcomes: Sequence[ExamOutcome]) -> None:
+    expected = [(exam.exam_id, exam.digest) for exam in chunk.exams]
+    found = [(outcome.exam_id, outcome.exam_digest) for outcome in outcomes]
+    if found != expected:
+        raise LedgerError(
+            f"chunk {chunk.id}: its {len(expected)} exams and the {len(found)} outcomes do not correspond; "
+            "this is a fault of the engine: nothing of the chunk was committed"
+        )
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

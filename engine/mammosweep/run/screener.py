@@ -1,0 +1,54 @@
+"""The pipeline as a run sees it: one function from exam to outcome, and what it computes with.
+
+The networks' libraries are imported when a screener is loaded, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mammosweep.bundle import open_bundle
+from mammosweep.clock import StageClock
+from mammosweep.config import SweepConfig
+from mammosweep.records import ExamOutcome, ExamRef, Provenance
+from mammosweep.run.chunks import Identity
+
+__all__ = ["Screener", "load_screener"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screener:
+    """What turns exams into outcomes."""
+
+    screen: Callable[[ExamRef, Path], ExamOutcome]  # the exam, and the source's root
+    provenance: Provenance
+    bundle_note: str = ""
+    allow_for_processing: bool = False  # the bundle was fitted on such images too
+    clock: StageClock = field(default_factory=StageClock)
+
+    @property
+    def identity(self) -> Identity:
+        """What its results depend on besides the exam."""
+        return Identity(self.provenance.bundle_digest, self.provenance.settings_digest)
+
+
+def load_screener(config: SweepConfig, bundle: Path | None = None) -> Screener:
+    """Load a bundle, or the one that is shipped, for the device that the settings ask for.
+
+    Raises:
+        BundleError: the bundle is missing, damaged or does not fit.
+        DeviceError: the machine lacks the device.
+    """
+    open_bundle(bundle)  # a damaged one is said at once, not after seconds of loading libraries
+    from mammosweep.pipeline import load_stages, screen
+
+    stages = load_stages(config, bundle)
+    return Screener(
+        screen=lambda exam, root: screen(exam, root, stages),
+        provenance=stages.provenance,
+        bundle_note=stages.bundle.manifest.note,
+        allow_for_processing=stages.bundle.manifest.allow_for_processing,
+        clock=stages.clock,
+    )

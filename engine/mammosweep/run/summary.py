@@ -1,0 +1,120 @@
+"""What the commands say at their end: what was seen, what became of it, where the results are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from mammosweep.archive.catalog import Catalog
+from mammosweep.bundle import BundleManifest
+from mammosweep.records import ImageRecord, ImageStatus
+from mammosweep.run.counts import Counts, Reasons, count_reasons
+from mammosweep.run.local import SweepSummary
+from mammosweep.run.status import Status
+
+__all__ = ["catalog_table", "count_table", "manifest_table", "seconds_text", "status_table", "summary_table"]
+
+STAGES = ("index", "decode", "normalise", "detect", "lesion", "exam", "report")
+
+
+def summary_table(summary: SweepSummary) -> Table:
+    """Counts with their reasons, seconds by stage, and the page to open."""
+    table = count_table(summary.counts)
+    _add(table, "seconds", seconds_text(summary.seconds))
+    _add(table, "results", f"open {summary.out / 'index.html'}")
+    return table
+
+
+def count_table(counts: Counts) -> Table:
+    """The two sums, each with the reasons below it."""
+    table = _table()
+    _add(table, "files seen", _sum(counts.files_seen, counts.files))
+    _add_reasons(table, counts.file_reasons)
+    _add(table, "exams seen", _sum(counts.exams_seen, counts.exams))
+    _add_reasons(table, counts.exam_reasons)
+    return table
+
+
+def status_table(status: Status) -> Table:
+    """How far a sweep is."""
+    table = _table()
+    _add(table, "state", str(status.state))
+    _add(table, "exams done", f"{status.done} of {status.exams}, {status.not_scored} not scored")
+    _add(table, "files seen", str(status.files))
+    _add(table, "chunks", f"{status.chunks} committed by the latest run")
+    _add(table, "seconds", seconds_text(status.seconds))
+    _add(table, "begun at", status.started_at or "-")
+    return table
+
+
+def catalog_table(catalog: Catalog, path: Path) -> Table:
+    """What an index found: files by status and reason, exams that can be scored and that cannot."""
+    table = _table()
+    exams, images = catalog.exams(), catalog.images()
+    _add(table, "files seen", _sum(len(images), _by_status(images)))
+    _add_reasons(table, count_reasons((image.status, image.reason) for image in images))
+    readable = sum(exam.reason is None for exam in exams)
+    _add(
+        table, "exams seen", _sum(len(exams), {"to be scored": readable, "not scored": len(exams) - readable})
+    )
+    _add(table, "catalog", str(path))
+    return table
+
+
+def manifest_table(manifest: BundleManifest) -> Table:
+    """What a bundle says of itself."""
+    table = _table()
+    for name, value in asdict(manifest).items():
+        if name not in ("detector", "files"):
+            _add(table, name, _words(value))
+    for name, value in asdict(manifest.detector).items():
+        _add(table, f"detector.{name}", _words(value))
+    for name, digest in manifest.files.items():
+        _add(table, name, f"SHA-256 {digest}")
+    return table
+
+
+def seconds_text(seconds: Mapping[str, float]) -> str:
+    """Seconds by stage on one line, in the order in which an exam passes the stages."""
+    order = {stage: place for place, stage in enumerate(STAGES)}
+    ordered = sorted(seconds.items(), key=lambda item: (order.get(item[0], len(STAGES)), item[0]))
+    return ", ".join(f"{stage} {value:.1f}" for stage, value in ordered) or "-"
+
+
+def _by_status(records: Sequence[ImageRecord]) -> dict[str, int]:
+    found = Counter(record.status for record in records)
+    return {str(status): found[status] for status in ImageStatus}
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return "x".join(str(v) for v in value.values())
+    return ", ".join(_words(v) for v in value) if isinstance(value, tuple | list) else str(value)
+
+
+def _table() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _add(table: Table, name: str, text: str) -> None:
+    # As Text: a path or a word in square brackets is no markup.
+    table.add_row(Text(name), Text(text, overflow="fold"))
+
+
+def _sum(seen: int, by_status: Mapping[str, int]) -> str:
+    terms = " + ".join(f"{number} {status.replace('_', ' ')}" for status, number in by_status.items())
+    return f"{seen} = {terms}"
+
+
+def _add_reasons(table: Table, reasons: Reasons) -> None:
+    for status, numbers in reasons.items():
+        words = ", ".join(f"{number} {reason}" for reason, number in numbers.items())
+        _add(table, f"  {status.replace('_', ' ')}", words)

@@ -1,0 +1,7 @@
+"""The engine's version, as installed."""
+
+from __future__ import annotations
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

@@ -1,0 +1,86 @@
+"""A bundle is what its manifest says, or it is refused."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from mammosweep.bundle import open_bundle, reference_bundle_path
+from mammosweep.bundle.load import DETECTOR, MATCHER
+from mammosweep.bundle.manifest import MANIFEST_NAME, read_manifest, write_manifest
+from mammosweep.errors import BundleError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the shipped bundle."""
+    return shutil.copytree(reference_bundle_path(), tmp_path / "bundle")
+
+
+def edit(folder, old, new):
+    path = folder / MANIFEST_NAME
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_the_shipped_bundle_is_whole_and_says_what_it_was_fitted_on():
+    bundle = open_bundle()
+
+    assert "phantom" in bundle.manifest.fitted_on
+    assert "phantoms only" in bundle.manifest.note
+    assert len(bundle.digest) == 64
+    assert "Fitted on synthetic phantoms only" in (bundle.folder / "MODEL_CARD.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_manifest_comes_back_as_it_was_written(folder):
+    manifest = read_manifest(folder)
+
+    write_manifest(folder, manifest)
+
+    assert read_manifest(folder) == manifest
+
+
+@pytest.mark.parametrize("name", [DETECTOR, MATCHER])
+def test_a_changed_file_is_refused_by_name(folder, name):
+    data = bytearray((folder / name).read_bytes())
+    data[-1] ^= 1
+    (folder / name).write_bytes(data)
+
+    with pytest.raises(BundleError, match=f"{name} has SHA-256"):
+        open_bundle(folder)
+
+
+def test_a_missing_file_is_refused_by_name(folder):
+    (folder / DETECTOR).unlink()
+
+    with pytest.raises(BundleError, match=f"{DETECTOR} cannot be read"):
+        open_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("schema_version = 1", "schema_version = 2", "not of schema version 1"),
+        ("grid_mm = 0.4", "grid_mm = 40", "grid_mm must lie in"),
+        ('"mass"', '"lump"', "missing or wrong value: 'lump'"),
+        ("grid_mm", "grid", "missing or wrong value"),
+        ("name = ", "name == ", "cannot be read"),
+    ],
+    ids=["schema", "grid", "type", "key", "toml"],
+)
+def test_a_wrong_manifest_is_refused_in_one_sentence(folder, old, new, said):
+    edit(folder, old, new)
+
+    with pytest.raises(BundleError, match=said) as caught:
+        open_bundle(folder)
+
+    assert str(folder) in str(caught.value)
+
+
+def test_a_folder_without_a_manifest_is_no_bundle(tmp_path):
+    with pytest.raises(BundleError, match=MANIFEST_NAME):
+        open_bundle(tmp_path)

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mammosweep.errors import LedgerError, Reason
+from mammosweep.records import ImageRecord, ImageStatus
+from mammosweep.report.tables import SCHEMA_VERSION, TABLES, compact, read_table, write_tables
+
+STRAY = ImageRecord(path="notes.txt", status=ImageStatus.REJECTED, reason=Reason.NOT_DICOM, message="No.")
+
+
+def digests(*outcomes):
+    return {outcome.exam_id: outcome.exam_digest for outcome in outcomes}
+
+
+def test_given_outcomes_when_written_then_every_image_finding_lesion_and_exam_has_its_row(
+    tmp_path, scored, unscored
+):
+    write_tables(tmp_path, [scored(), unscored()], [STRAY])
+
+    rows = {name: read_table(tmp_path, name).num_rows for name in TABLES}
+    assert rows == {"images": 4 + 1 + 1, "findings": 3, "lesions": 2, "exams": 2}
+
+
+def test_given_a_table_when_opened_then_its_schema_is_the_published_one_with_version_and_descriptions(
+    tmp_path, scored
+):
+    write_tables(tmp_path, [scored()])
+
+    for name, schema in TABLES.items():
+        found = pq.read_schema(tmp_path / f"{name}.parquet")
+        assert found.equals(schema, check_metadata=True)
+        assert found.metadata[b"mammosweep.schema_version"] == str(SCHEMA_VERSION).encode()
+        assert all(field.metadata[b"description"] for field in found)
+
+
+def test_given_a_finding_when_written_then_box_character_and_lesion_are_read_back(tmp_path, scored):
+    write_tables(tmp_path, [scored()])
+
+    row = read_table(tmp_path, "findings").to_pylist()[0]
+
+    assert (row["x1"], row["y1"], row["x2"], row["y2"]) == (40.0, 90.0, 80.0, 130.0)
+    assert (row["shape"], row["margin"], row["morphology"]) == ("irregular", "spiculated", None)
+    assert (row["lesion_id"], row["view_position"], row["type"], row["flip_votes"]) == ("L1", "CC", "mass", 4)
+
+
+def test_given_a_single_finding_when_written_then_the_other_view_is_null(tmp_path, scored):
+    write_tables(tmp_path, [scored()])
+
+    single = read_table(tmp_path, "lesions").to_pylist()[1]
+
+    assert single["lesion_id"] == "R1"
+    assert single["cc_x1"] == 40.0
+    assert [single[f"mlo_{key}"] for key in ("sop_instance_uid", "x1", "y1", "x2", "y2")] == [None] * 5
+    assert single["match_probability"] is None
+
+
+def test_given_an_exam_when_written_then_dates_are_dates_and_spacing_is_row_before_column(tmp_path, scored):
+    write_tables(tmp_path, [scored()])
+
+    assert read_table(tmp_path, "exams")["study_date"].to_pylist() == [date(2016, 5, 4)]
+    assert read_table(tmp_path, "images")["spacing_mm"].to_pylist()[0] == [0.075, 0.07]
+
+
+def test_given_any_order_of_work_when_compacted_then_the_files_are_equal_to_the_byte(
+    tmp_path, scored, unscored
+):
+    exams = [scored("b"), unscored("a"), scored("c")]
+    write_tables(tmp_path / "one/p", exams)
+    write_tables(tmp_path / "two/p", exams[:1])
+    write_tables(tmp_path / "two/q", [replace(exams[2], lesions=exams[2].lesions[::-1]), exams[1]])
+
+    compact([tmp_path / "one/p"], tmp_path / "x", current=digests(*exams), strays=[STRAY])
+    parts = [tmp_path / "two/q", tmp_path / "two/p"]
+    compact(parts, tmp_path / "y", current=digests(*exams), strays=[STRAY])
+
+    for name in TABLES:
+        file = f"{name}.parquet"
+        assert (tmp_path / "x" / file).read_bytes() == (tmp_path / "y" / file).read_bytes()
+
+
+def test_given_a_superseded_revision_when_compacted_then_only_the_current_one_has_rows(
+    tmp_path, scored, unscored
+):
+    old, new = unscored("exam-1"), scored("exam-1", exam_digest="revised")
+    write_tables(tmp_path / "a", [old])
+    write_tables(tmp_path / "b", [new])
+
+    compact([tmp_path / "a", tmp_path / "b"], tmp_path, current=digests(new), strays=[])
+
+    assert read_table(tmp_path, "exams")["exam_digest"].to_pylist() == ["revised"]
+    assert read_table(tmp_path, "images")["status"].to_pylist() == ["used"] * 4
+
+
+def test_given_one_exam_in_two_parts_when_compacted_then_it_is_kept_once(tmp_path, scored):
+    write_tables(tmp_path / "a", [scored("x"), scored("y")])
+    write_tables(tmp_path / "b", [scored("x")])
+
+    compact([tmp_path / "a", tmp_path / "b"], tmp_path, current=digests(scored("x"), scored("y")), strays=[])
+
+    assert read_table(tmp_path, "exams")["exam_id"].to_pylist() == ["x", "y"]
+    assert read_table(tmp_path, "images").num_rows == 8
+    assert read_table(tmp_path, "findings").num_rows == 6
+
+
+def test_given_an_exam_that_left_the_source_when_compacted_then_it_has_no_row(tmp_path, scored):
+    write_tables(tmp_path / "a", [scored("gone")])
+
+    compact([tmp_path / "a"], tmp_path, current={}, strays=[])
+
+    assert [read_table(tmp_path, name).num_rows for name in TABLES] == [0, 0, 0, 0]
+
+
+def test_given_strays_of_an_earlier_run_in_a_part_when_compacted_then_only_todays_are_rows(tmp_path, scored):
+    write_tables(tmp_path / "a", [scored()], [replace(STRAY, path="deleted.txt")])
+
+    compact([tmp_path / "a"], tmp_path, current=digests(scored()), strays=[STRAY])
+
+    paths = read_table(tmp_path, "images")["path"].to_pylist()
+    assert paths[-1] == "notes.txt"
+    assert "deleted.txt" not in paths
+    assert len(paths) == 5
+
+
+def test_given_no_parts_when_compacted_then_the_tables_are_empty_but_whole(tmp_path):
+    compact([], tmp_path, current={}, strays=[])
+
+    for name, schema in TABLES.items():
+        assert read_table(tmp_path, name).schema.equals(schema)
+
+
+def test_given_a_compacted_sweep_when_listed_then_no_temporary_file_is_left(tmp_path, scored):
+    write_tables(tmp_path / "parts", [scored()])
+    compact([tmp_path / "parts"], tmp_path, current=digests(scored()), strays=[])
+
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*(f"{n}.parquet" for n in TABLES), "parts"])
+
+
+def test_given_a_torn_part_when_compacted_then_the_sentence_names_it_and_the_old_tables_stay(
+    tmp_path, scored
+):
+    compact([], tmp_path, current={}, strays=[STRAY])
+    write_tables(tmp_path / "a", [scored()])
+    (tmp_path / "a" / "lesions.parquet").write_bytes(b"PAR1 torn")
+
+    with pytest.raises(LedgerError, match=r"a/lesions\.parquet cannot be read"):
+        compact([tmp_path / "a"], tmp_path, current=digests(scored()), strays=[])
+    assert read_table(tmp_path, "images").num_rows == 1
+
+
+def test_given_a_table_of_another_schema_version_when_read_then_it_is_refused(tmp_path):
+    schema = TABLES["exams"].with_metadata({"mammosweep.schema_version": "99"})
+    pq.write_table(pa.Table.from_pylist([], schema=schema), tmp_path / "exams.parquet")
+
+    with pytest.raises(LedgerError, match="schema version 99; expected 1"):
+        read_table(tmp_path, "exams")
+
+
+def test_given_a_folder_named_like_a_partition_when_read_then_no_column_is_added(tmp_path, scored):
+    write_tables(tmp_path / "site=7", [scored()])
+
+    assert read_table(tmp_path / "site=7", "exams").column_names == TABLES["exams"].names
