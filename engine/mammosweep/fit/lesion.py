@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,7 +17,7 @@ from mammosweep.fit.samples import ExamSample, TrueLesion, ViewSample
 from mammosweep.lesion.character import ATTRIBUTES, MALIGNANCY, CharacterNetwork
 from mammosweep.lesion.depth import DepthNetwork
 from mammosweep.lesion.quadrant import CLASSES, QuadrantNetwork
-from mammosweep.lesion.view_and_mask import view_and_mask
+from mammosweep.lesion.view_and_mask import box_masks, coarse_view
 
 __all__ = ["LabelledEmbedding", "fit_character", "fit_place"]
 
@@ -38,15 +39,19 @@ def fit_place(
     """Fit quadrant and depth on every annotated lesion, each step with freshly jittered boxes."""
     torch.manual_seed(seed)
     quadrant, depth = QuadrantNetwork(), DepthNetwork()
-    every = [(view, k) for exam in samples for view in exam.views for k in range(len(view.lesions))]
+    views = [view for exam in samples for view in exam.views if view.lesions]
+    coarse = [coarse_view(torch.from_numpy(view.gray.astype(np.float32)), grid_mm) for view in views]
+    every = [(v, k) for v, view in enumerate(views) for k in range(len(view.lesions))]
     optimiser = torch.optim.AdamW([*quadrant.parameters(), *depth.parameters()], lr=1e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=2e-3, total_steps=steps)
     rng = np.random.default_rng(seed)
     for _ in range(steps):
         chosen = [every[i] for i in rng.integers(len(every), size=BATCH)]
-        seen = torch.cat([_seen(view, k, grid_mm, rng) for view, k in chosen])
-        classes = torch.tensor([_quadrant_class(view, k) for view, k in chosen])
-        depths = torch.tensor([view.lesions[k].depth for view, k in chosen], dtype=torch.float32)
+        gray = torch.stack([coarse[v] * float(rng.uniform(0.8, 1.25)) for v, _ in chosen])
+        boxes = torch.stack([_jittered(views[v].boxes_net[k], rng) for v, k in chosen])
+        seen = torch.stack([gray, box_masks(boxes, grid_mm)], dim=1)
+        classes = torch.tensor([_quadrant_class(views[v], k) for v, k in chosen])
+        depths = torch.tensor([views[v].lesions[k].depth for v, k in chosen], dtype=torch.float32)
         loss = functional.cross_entropy(quadrant(seen), classes) + 10 * functional.smooth_l1_loss(
             depth(seen), depths.clamp(0, 1), beta=0.05
         )
@@ -55,12 +60,9 @@ def fit_place(
     return quadrant.eval(), depth.eval()
 
 
-def _seen(view: ViewSample, k: int, grid_mm: float, rng: np.random.Generator) -> Tensor:
-    box = view.boxes_net[k]
+def _jittered(box: NDArray[np.float32], rng: np.random.Generator) -> Tensor:
     sides = np.tile(box[2:] - box[:2], 2)
-    jittered = box + rng.normal(0, BOX_JITTER, size=4) * sides
-    gray = torch.from_numpy(view.gray.astype(np.float32)) * float(rng.uniform(0.8, 1.25))
-    return view_and_mask(gray, torch.from_numpy(jittered[None].astype(np.float32)), grid_mm)
+    return torch.from_numpy((box + rng.normal(0, BOX_JITTER, size=4) * sides).astype(np.float32))
 
 
 def _quadrant_class(view: ViewSample, k: int) -> int:

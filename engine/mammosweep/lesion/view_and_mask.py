@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from mammosweep.pixels.normalise import GRAY_RANGE
 
-__all__ = ["COARSE_MM", "COARSE_SHAPE", "ViewAndMaskTrunk", "view_and_mask"]
+__all__ = ["COARSE_MM", "COARSE_SHAPE", "ViewAndMaskTrunk", "box_masks", "coarse_view", "view_and_mask"]
 
 COARSE_MM = 2.0
 """A lesion's place needs no finer grid: the nipple and the pectoral line are visible at 2 mm."""
@@ -27,18 +27,23 @@ def view_and_mask(view_HW: Tensor, boxes_K4: Tensor, grid_mm: float) -> Tensor:
         boxes_K4: xyxy network pixels.
         grid_mm: side of a network pixel.
     """
+    masks = box_masks(boxes_K4, grid_mm)
+    return torch.stack([coarse_view(view_HW, grid_mm).expand_as(masks), masks], dim=1)
+
+
+def coarse_view(view_HW: Tensor, grid_mm: float) -> Tensor:
+    """(h, w): the view on the coarse grid, air where it ends."""
     scale = grid_mm / COARSE_MM
     rows, columns = (min(round(n * scale), m) for n, m in zip(view_HW.shape, COARSE_SHAPE, strict=True))
     small = functional.interpolate(view_HW[None, None], size=(max(rows, 1), max(columns, 1)), mode="area")
     view = view_HW.new_full(COARSE_SHAPE, GRAY_RANGE[0])
     view[:rows, :columns] = small[0, 0, :rows, :columns]
-    masks = _coverage(boxes_K4 * scale)
-    return torch.stack([view.expand_as(masks), masks], dim=1)
+    return view
 
 
-def _coverage(boxes_K4: Tensor) -> Tensor:
-    """(K, h, w) share of each coarse pixel that a box covers."""
-    x1, y1, x2, y2 = boxes_K4[:, :, None].unbind(1)
+def box_masks(boxes_K4: Tensor, grid_mm: float) -> Tensor:
+    """(K, h, w): the share of each coarse pixel that a box covers."""
+    x1, y1, x2, y2 = (boxes_K4 * grid_mm / COARSE_MM)[:, :, None].unbind(1)
     across = _overlap(x1, x2, COARSE_SHAPE[1], boxes_K4)
     down = _overlap(y1, y2, COARSE_SHAPE[0], boxes_K4)
     return down[:, :, None] * across[:, None, :]
