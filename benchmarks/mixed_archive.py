@@ -48,7 +48,14 @@ def make_mixed_archive(folder: Path, *, spacing_mm: float = 0.2) -> MixedArchive
     _write_junk(source / "junk")
     manifest = folder / "manifest.csv"
     _write_manifest(manifest)
-    return MixedArchive(source, manifest, sum(1 for path in source.rglob("*") if not path.is_dir()))
+    return MixedArchive(source, manifest, _num_files(source))
+
+
+def _num_files(source: Path) -> int:
+    """Everything that is not a folder of its own: a link to a folder counts as a file."""
+    walked = list(os.walk(source))
+    links = sum(Path(folder, name).is_symlink() for folder, names, _ in walked for name in names)
+    return links + sum(len(files) for _, _, files in walked)
 
 
 def shared_dicom() -> Path | None:

@@ -127,7 +127,7 @@ def test_results_open_in_polars_pandas_and_duckdb(swept):
     expected = len(rows(swept, "exams"))
     assert len(pl.read_parquet(swept / "exams.parquet")) == expected
     assert len(pd.read_parquet(swept / "exams.parquet")) == expected
-    assert duckdb.sql(f"SELECT count(*) FROM '{swept}/exams.parquet'").fetchone() == (expected,)
+    assert duckdb.sql(f"SELECT count(*) FROM '{swept}/exams.parquet'").fetchall() == [(expected,)]
 
 
 def test_a_finished_sweep_does_nothing_and_says_so(mixed, swept):

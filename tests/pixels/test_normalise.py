@@ -13,7 +13,7 @@ from mammosweep.pixels.photometry import identity_table
 SPACING = (0.2, 0.2)
 
 
-def film(*, side="left", label=False, borders=False, glow=False, rows=900, columns=700):
+def film(*, side="left", label=False, borders=False, glow=False, rim=False, rows=900, columns=700):
     """A half ellipse of textured tissue at one edge, 120 mm high and 60 mm deep, on a film with rubbish."""
     y, x = np.mgrid[:rows, :columns]
     distance = x if side == "left" else columns - 1 - x
@@ -25,13 +25,15 @@ def film(*, side="left", label=False, borders=False, glow=False, rows=900, colum
         gray[60:120, far] = 60000
     if borders:
         gray[:12], gray[-12:] = 65535, 65535
+    if rim:  # thinner than the segmentation's pixel, along the chest wall
+        gray[:, : 2 if side == "left" else None][:, -2 if side == "right" else None :] = 60000
     if glow:
         gray[:, :40] = np.maximum(gray[:, :40], 9000)
     return Frame(gray.astype(np.uint16), identity_table(16))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("rubbish", ["none", "label", "borders", "glow"])
+@pytest.mark.parametrize("rubbish", ["none", "label", "borders", "glow", "rim"])
 def test_the_crop_holds_the_breast_and_nothing_else(side, rubbish):
     frame = film(side=side, **({rubbish: True} if rubbish != "none" else {}))
 
@@ -41,8 +43,10 @@ def test_the_crop_holds_the_breast_and_nothing_else(side, rubbish):
     assert view.grid.mirrored == (side == "right")
     assert y1 == pytest.approx(150, abs=45)
     assert y2 == pytest.approx(750, abs=45)
-    assert x2 - x1 == pytest.approx(300, abs=15)
-    assert (x1 == 0) if side == "left" else (x2 == 700)
+    near, far = (x1, x2) if side == "left" else (700 - x2, 700 - x1)
+    assert near == (4 if rubbish == "rim" else 0)
+    assert far == pytest.approx(300, abs=15)
+    assert view.gray.max() < 1.2  # nothing brighter than tissue is left inside
 
 
 def test_the_chest_wall_is_at_the_left_whatever_the_side():

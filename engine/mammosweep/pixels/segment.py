@@ -19,6 +19,19 @@ __all__ = ["WORK_SPACING_MM", "Breast", "segment"]
 WORK_SPACING_MM = 0.8
 """Segmentation needs no finer grid: a label's stroke is about 3 mm, a film's border 1 to 5 mm wide."""
 
+WHITE = 230
+"""Of 255. The unexposed rim of a scanned film is whiter than any tissue on it."""
+
+MAX_BORDER_MM = 10.0
+"""Whiter for longer from an edge inwards is tissue that its window saturates, not a film's rim."""
+
+MIN_BORDER_SHARE = 0.1
+"""Of an edge's length that has to be white before the whole edge is taken for a rim."""
+
+RIM_STEP = 10
+"""Of 255, from the outermost line to the next: tissue changes by 2 or 3 in 0.8 mm, a rim thinner than that by
+13 to 47 on the demo's films."""
+
 OPENING_MM = 14.0
 """Structures thinner than this are not breast: labels, tape, borders, the glow along a film's edges."""
 
@@ -55,11 +68,38 @@ def segment(gray: NDArray[np.uint8], spacing_mm: float = WORK_SPACING_MM) -> Bre
     Raises:
         GeometryError: nothing in the image is large and thick enough to be a breast.
     """
-    bright = _above_triangle(gray)
+    bright = _above_triangle(_without_borders(gray, spacing_mm))
     component = _breast_component(_opened(bright, OPENING_MM / 2 / spacing_mm), spacing_mm)
     near = cv2.dilate(component, _disc(RECOVERY_MM / spacing_mm)).astype(np.uint8)
     mask = _filled(near & bright)
     return Breast(mask.astype(np.bool_), _chest_wall_right(mask))
+
+
+def _without_borders(gray: NDArray[np.uint8], spacing_mm: float) -> NDArray[np.uint8]:
+    """The view with a scanned film's white rims made dark."""
+    inner = gray.copy()
+    for edge in range(4):
+        from_edge = np.rot90(gray, edge)  # the edge in question is the first row
+        depth = _border_depth(from_edge >= WHITE, MAX_BORDER_MM / spacing_mm)
+        depth = max(depth, _has_thin_rim(from_edge))
+        np.rot90(inner, edge)[:depth] = 0  # a view: writes into inner
+    return inner
+
+
+def _has_thin_rim(from_edge: NDArray[np.uint8]) -> bool:
+    """Whether the outermost line alone is brighter than what lies beside it."""
+    first, second = from_edge[0].astype(np.int16), from_edge[1].astype(np.int16)
+    lit = second > second.max() // 8
+    return bool(lit.any() and np.median((first - second)[lit]) >= RIM_STEP)
+
+
+def _border_depth(white: Mask, limit: float) -> int:
+    """How many rows from the first on are a rim, by its whitest run: 0 where too little is white."""
+    runs = np.where(white.all(axis=0), white.shape[0], np.argmin(white, axis=0))
+    rim = runs[(runs > 0) & (runs <= limit)]
+    if rim.size < MIN_BORDER_SHARE * runs.size or rim.size < np.count_nonzero(runs > limit):
+        return 0
+    return int(rim.max()) + 1  # the last row of a rim is half rim, half film
 
 
 def _above_triangle(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
