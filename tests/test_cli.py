@@ -71,14 +71,6 @@ def tiny():
     return module
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_pseudonym_key(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        key = tmp_path_factory.mktemp("site") / "pseudonym.key"
-        patch.setenv("MAMMOSWEEP_PSEUDONYM_KEY_FILE", str(key))
-        yield
-
-
 @pytest.fixture
 def archive(tiny, tmp_path):
     """Two exams of four views, and one file that is no image."""

@@ -14,13 +14,6 @@ from mammosweep.pipeline import load_stages, screen
 QUICK = SweepConfig(detect=DetectConfig(flips=FlipMode.NONE))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_pseudonym_key(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MAMMOSWEEP_PSEUDONYM_KEY_FILE", str(tmp_path_factory.mktemp("site") / "pseudonym.key"))
-        yield
-
-
 @pytest.fixture(scope="module")
 def stages():
     return load_stages(QUICK)

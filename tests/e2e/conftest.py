@@ -9,13 +9,6 @@ import mammosweep
 from mammosweep.config import DetectConfig, FlipMode, SweepConfig
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_pseudonym_key(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MAMMOSWEEP_PSEUDONYM_KEY_FILE", str(tmp_path_factory.mktemp("site") / "pseudonym.key"))
-        yield
-
-
 @pytest.fixture(scope="session")
 def quick():
     return SweepConfig(detect=DetectConfig(flips=FlipMode.NONE))

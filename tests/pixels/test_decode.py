@@ -125,21 +125,25 @@ def test_stray_bits_above_bits_stored_are_masked_and_flagged(tmp_path, exam):
     np.testing.assert_array_equal(frame.stored, exam.views[0].pixels)
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("kind", ["png", "tiff"])
-def test_raster_images_are_read_as_they_are(kind, bits, tmp_path):
-    pixels = (np.arange(60 * 50).reshape(60, 50) % 251).astype(f"u{bits // 8}")
-    path = tmp_path / f"view.{kind}"
-    path.write_bytes(getattr(imagecodecs, f"{kind}_encode")(pixels))
-    view = View(
+def raster_view(path, media_type):
+    return View(
         path=path.name,
         sop_instance_uid="2.25.1",
         laterality=Laterality.LEFT,
         position=Position.CC,
         size_px=Size(60, 50),
         spacing_mm=(0.1, 0.1),
-        transfer_syntax=f"image/{kind}",
+        transfer_syntax=media_type,
     )
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_raster_images_are_read_as_they_are(kind, bits, tmp_path):
+    pixels = (np.arange(60 * 50).reshape(60, 50) % 251).astype(f"u{bits // 8}")
+    path = tmp_path / f"view.{kind}"
+    path.write_bytes(getattr(imagecodecs, f"{kind}_encode")(pixels))
+    view = raster_view(path, f"image/{kind}")
 
     np.testing.assert_array_equal(decode(path, view, CONFIG).stored, pixels)
 
@@ -147,14 +151,5 @@ def test_raster_images_are_read_as_they_are(kind, bits, tmp_path):
 def test_a_coloured_raster_image_is_refused(tmp_path):
     path = tmp_path / "view.png"
     path.write_bytes(imagecodecs.png_encode(np.random.default_rng(0).integers(0, 255, (60, 50, 3), np.uint8)))
-    view = View(
-        path=path.name,
-        sop_instance_uid="2.25.1",
-        laterality=Laterality.LEFT,
-        position=Position.CC,
-        size_px=Size(60, 50),
-        spacing_mm=(0.1, 0.1),
-        transfer_syntax="image/png",
-    )
 
-    assert refusal(path, view) is Reason.PHOTOMETRIC
+    assert refusal(path, raster_view(path, "image/png")) is Reason.PHOTOMETRIC

@@ -1,4 +1,4 @@
-"""A small archive, exams without files, and a site's pseudonym key that is not the user's."""
+"""A small archive, and exams without files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ import pytest
 from mammosweep.geometry import Size
 from mammosweep.records import ExamRef, ImageRecord, ImageStatus, Laterality, Position, View
 from mammosweep.run.chunks import Identity
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _own_pseudonym_key(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        key = tmp_path_factory.mktemp("site") / "pseudonym.key"
-        patch.setenv("MAMMOSWEEP_PSEUDONYM_KEY_FILE", str(key))
-        yield
 
 
 @pytest.fixture(scope="session")

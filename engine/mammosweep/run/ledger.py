@@ -20,6 +20,7 @@ from typing import Self
 
 from mammosweep.errors import LedgerError
 from mammosweep.records import ExamOutcome
+from mammosweep.report.atomic import flush
 from mammosweep.report.html import PAGES
 from mammosweep.report.page import write_exam_page
 from mammosweep.report.tables import write_tables
@@ -110,7 +111,7 @@ class Ledger:
                 write_exam_page(temporary / PAGES, outcome, bundle_note)
             write_part_file(temporary, part)
             temporary.rename(final)
-            _flush(final.parent)
+            flush(final.parent)
         except OSError as error:
             raise LedgerError(
                 f"chunk {chunk.id} could not be committed: {error.strerror or error}; committed chunks are "
@@ -160,11 +161,3 @@ def _check_complete(chunk: Chunk, outcomes: Sequence[ExamOutcome]) -> None:
             f"chunk {chunk.id}: its {len(expected)} exams and the {len(found)} outcomes do not correspond; "
             "this is a fault of the engine: nothing of the chunk was committed"
         )
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
