@@ -41,6 +41,7 @@ def make_mixed_archive(folder: Path, *, spacing_mm: float = 0.2) -> MixedArchive
         syntaxes=FIVE_SYNTAXES,
         config=PhantomConfig(spacing_mm=spacing_mm, lesion_rate=1.0),
     )
+    next(source.rglob("exam0004/RMLO.dcm")).unlink()  # an exam of three views
     shutil.copytree(demo_source(), source / "films", ignore=shutil.ignore_patterns("__pycache__"))
     shared = shared_dicom()
     if shared is not None:

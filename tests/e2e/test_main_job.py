@@ -190,8 +190,9 @@ def test_a_view_that_vanishes_costs_its_exam_that_view_only(mixed, quick, tmp_pa
 
     outcomes = list(mammosweep.sweep(catalog, config=quick))
 
-    hit = [outcome for outcome in outcomes if outcome.flags]
+    lost = [(o, image) for o in outcomes for image in o.images if str(image.status) == "rejected"]
+    ((hit, image),) = lost
     assert len(outcomes) == 5
-    assert [str(outcome.status) for outcome in hit] == ["flagged"]
-    (image,) = [image for image in hit[0].images if str(image.status) == "rejected"]
-    assert str(image.reason) == "file_missing"
+    assert (str(hit.status), len(hit.pictures)) == ("flagged", 3)
+    assert (str(image.reason), image.path[-7:]) == ("file_missing", gone.name)
+    assert all(outcome.score is not None for outcome in outcomes)
