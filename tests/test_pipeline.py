@@ -73,6 +73,8 @@ def test_53_an_exam_of_blank_views_is_not_scored(archive, stages):
     outcome = screened(archive, stages)
 
     assert (str(outcome.status), str(outcome.reason), outcome.score) == ("not_scored", "blank_image", None)
+    assert "every pixel has the stored value 100" in outcome.message
+    assert "images_not_used" in {str(flag) for flag in outcome.flags}
 
 
 def test_views_that_fail_for_different_reasons_leave_no_usable_view(archive, stages):
@@ -86,6 +88,7 @@ def test_views_that_fail_for_different_reasons_leave_no_usable_view(archive, sta
     outcome = screen(catalog.exams()[0], catalog.root, stages)
 
     assert str(outcome.reason) == "no_usable_view"
+    assert "(blank_image, file_missing)" in outcome.message
     assert [str(image.reason) for image in outcome.images] == ["blank_image"] * 2 + ["file_missing"] * 2
 
 

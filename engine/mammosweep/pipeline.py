@@ -185,10 +185,13 @@ def _not_scored(exam: ExamRef, images: tuple[ImageRecord, ...], stages: Stages) 
     outcome = _outcome(exam, images, stages, ExamStatus.NOT_SCORED)
     if exam.reason is not None:
         return replace(outcome, flags=exam.flags, reason=exam.reason, message=exam.message)
-    reasons = {image.reason for image in images if image.path in {view.path for view in exam.views}}
-    reason = reasons.pop() if len(reasons) == 1 else Reason.NO_USABLE_VIEW
-    message = "no view could be used once its pixels were read; see its images"
-    return replace(outcome, flags=exam.flags, reason=reason, message=message)
+    flags = tuple(dict.fromkeys([*exam.flags, Flag.IMAGES_NOT_USED]))
+    lost = {image.reason: image.message for image in images if image.path in {v.path for v in exam.views}}
+    reason, message = next(iter(lost.items()))
+    if len(lost) > 1:
+        reason = Reason.NO_USABLE_VIEW
+        message = f"no view can be used ({', '.join(sorted(map(str, lost)))}); see each image's message"
+    return replace(outcome, flags=flags, reason=reason, message=message)
 
 
 def _outcome(

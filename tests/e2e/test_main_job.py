@@ -85,6 +85,10 @@ def test_a_view_of_a_vendor_is_read_right(swept):
     assert row["spacing_mm"] == pytest.approx([0.0941, 0.0941], abs=1e-4)
 
 
+def test_nothing_ends_in_an_error_that_nobody_foresaw(swept):
+    assert [row["path"] for row in rows(swept, "images") if row["reason"] == "unexpected_error"] == []
+
+
 def test_findings_lie_in_their_image_and_lesions_name_them(swept):
     sizes = {row["sop_instance_uid"]: (row["columns"], row["rows"]) for row in rows(swept, "images")}
     lesions = {(row["exam_id"], row["lesion_id"]) for row in rows(swept, "lesions")}

@@ -92,6 +92,16 @@ def test_nothing_thick_enough_is_no_breast():
     assert caught.value.reason is Reason.NO_BREAST
 
 
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1), (40, 900), (900, 40)], ids=str)
+def test_an_image_smaller_than_any_breast_holds_none(shape):
+    gray = np.arange(shape[0] * shape[1], dtype=np.uint16).reshape(shape)
+
+    with pytest.raises(GeometryError, match="a breast takes at least") as caught:
+        normalise(Frame(gray, identity_table(16)), SPACING, 0.4)
+
+    assert caught.value.reason is Reason.NO_BREAST
+
+
 def test_tissue_of_one_gray_is_blank():
     gray = np.full((900, 700), 300, dtype=np.uint16)
     gray[100:800, :400] = 30000

@@ -68,6 +68,12 @@ def segment(gray: NDArray[np.uint8], spacing_mm: float = WORK_SPACING_MM) -> Bre
     Raises:
         GeometryError: nothing in the image is large and thick enough to be a breast.
     """
+    height_mm, width_mm = (side * spacing_mm for side in gray.shape)
+    if min(height_mm, width_mm) < OPENING_MM:
+        raise GeometryError(
+            Reason.NO_BREAST,
+            f"the image is {height_mm:.3g} x {width_mm:.3g} mm; a breast takes at least {OPENING_MM:g} mm",
+        )
     bright = _above_triangle(_without_borders(gray, spacing_mm))
     component = _breast_component(_opened(bright, OPENING_MM / 2 / spacing_mm), spacing_mm)
     near = cv2.dilate(component, _disc(RECOVERY_MM / spacing_mm)).astype(np.uint8)
