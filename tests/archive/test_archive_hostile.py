@@ -37,7 +37,7 @@ def read_bytes(place: Path, data: bytes):
     )
 
 
-def check(record):
+def check_record(record):
     if record.reason is None:
         assert (record.status, record.message) == (ImageStatus.USED, "")
         needed = (
@@ -66,7 +66,7 @@ def test_whatever_bytes_change_a_header_gives_one_status_and_never_raises(whole,
         start = offset % header_size
         data[start : start + len(replacement)] = replacement
 
-    check(read_bytes(place, bytes(data[:size])))
+    check_record(read_bytes(place, bytes(data[:size])))
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,4 +74,4 @@ def test_whatever_bytes_change_a_header_gives_one_status_and_never_raises(whole,
 def test_random_bytes_give_one_status_and_never_raise(place, tail, has_preamble):
     data = (b"\0" * 128 + b"DICM" if has_preamble else b"\x08\0") + tail
 
-    check(read_bytes(place, data))
+    check_record(read_bytes(place, data))

@@ -8,12 +8,15 @@ import signal
 import subprocess
 import time
 
+import imagecodecs
+import pydicom
 import pytest
 from benchmarks.bench_promises import command, differing_rows, score_difference, unaccounted
 from benchmarks.mixed_archive import JUNK, shared_dicom
 
 import mammosweep
 from mammosweep.demo import EXAMS
+from mammosweep.phantom import PhantomConfig, Syntax, make_exam, write_exam
 
 TABLES = ("images", "findings", "lesions", "exams")
 
@@ -179,6 +182,30 @@ def test_python_gives_the_outcomes_that_the_folder_holds(mixed, swept, quick, tm
     (row,) = [row for row in rows(swept, "exams") if row["exam_id"] == outcome.exam_id]
     assert outcome.score == pytest.approx(row["score"], abs=1e-6)
     assert len(outcome.lesions) == len([r for r in rows(swept, "lesions") if r["exam_id"] == outcome.exam_id])
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_raster_images_with_a_manifest_score_as_the_dicom_that_they_came_from(kind, quick, tmp_path):
+    exam = make_exam(5, 1, PhantomConfig(spacing_mm=0.4, lesion_rate=1.0, border_rate=0.0))
+    lines = ["path,exam_id,patient_id,laterality,view,spacing_mm"]
+    (tmp_path / "raster").mkdir()
+    for view in exam.views:
+        name = f"{view.laterality}{view.position}.{kind}"
+        (tmp_path / "raster" / name).write_bytes(getattr(imagecodecs, f"{kind}_encode")(view.pixels))
+        lines.append(f"{name},case1,p1,{view.laterality},{view.position},0.4 x 0.4")
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("\n".join(lines))
+    for path in write_exam(exam, tmp_path / "dicom", syntax=Syntax.EXPLICIT):
+        dataset = pydicom.dcmread(path)
+        del dataset.WindowCenter, dataset.WindowWidth  # a raster image has no window either
+        dataset.save_as(path)
+
+    (raster,) = mammosweep.sweep(tmp_path / "raster", manifest=manifest, config=quick)
+    (dicom,) = mammosweep.sweep(tmp_path / "dicom", config=quick)
+
+    assert (raster.exam_id, str(raster.status)) == ("case1", "scored")
+    assert [p.grid for p in raster.pictures] == [p.grid for p in dicom.pictures]
+    assert raster.score == pytest.approx(dicom.score, abs=1e-6)
 
 
 def test_a_view_that_vanishes_costs_its_exam_that_view_only(mixed, quick, tmp_path):

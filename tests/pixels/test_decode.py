@@ -148,6 +148,16 @@ def test_raster_images_are_read_as_they_are(kind, bits, tmp_path):
     np.testing.assert_array_equal(decode(path, view, CONFIG).stored, pixels)
 
 
+def test_a_raster_image_is_as_bright_as_the_bits_that_it_uses(tmp_path):
+    pixels = np.linspace(0, 4095, 60 * 50).astype(np.uint16).reshape(60, 50)
+    path = tmp_path / "view.png"
+    path.write_bytes(imagecodecs.png_encode(pixels))
+
+    frame = decode(path, raster_view(path, "image/png"), CONFIG)
+
+    assert frame.table[frame.stored].max() == 1.0
+
+
 def test_a_coloured_raster_image_is_refused(tmp_path):
     path = tmp_path / "view.png"
     path.write_bytes(imagecodecs.png_encode(np.random.default_rng(0).integers(0, 255, (60, 50, 3), np.uint8)))

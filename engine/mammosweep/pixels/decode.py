@@ -142,4 +142,9 @@ def _raster(path: Path, view: View) -> Frame:
             f"the image is {' x '.join(map(str, pixels.shape))}; its header said "
             f"{view.size_px.rows} x {view.size_px.columns} when indexed",
         )
-    return Frame(np.require(pixels, np.uint16, ["C", "W"]), identity_table(8 * pixels.dtype.itemsize))
+    return Frame(np.require(pixels, np.uint16, ["C", "W"]), identity_table(_bits_used(pixels)))
+
+
+def _bits_used(pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> int:
+    """The fewest bits that hold its values: exports keep 12 bit values in 16 bit files and do not say so."""
+    return max(int(pixels.max()).bit_length(), 8)

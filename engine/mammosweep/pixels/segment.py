@@ -29,7 +29,7 @@ MIN_BORDER_SHARE = 0.1
 """Of an edge's length that has to be white before the whole edge is taken for a rim."""
 
 RIM_STEP = 10
-"""Of 255, from the outermost line to the next: tissue changes by 2 or 3 in 0.8 mm, a rim thinner than that by
+"""Of 255, from the outermost line to the next: tissue changes by 2 to 6 in 0.8 mm, a rim thinner than that by
 13 to 47 on the demo's films."""
 
 OPENING_MM = 14.0
