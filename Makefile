@@ -4,6 +4,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What the benchmarks compare with lives in an environment of its own, so that the tests never see it: with
+# pylibjpeg beside it, pydicom decodes with other libraries. It is a layer: its one .pth file adds $(VENV)'s
+# packages, so that torch is not installed twice.
+BENCH_VENV := .venv-bench
+BENCH_BIN := $(BENCH_VENV)/bin
 OUT ?= demo-out
 RUNS ?= runs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -27,6 +32,14 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) --editable '.[demo,dev]'
 	touch $@ $(VENV)/.demo
 
+$(BENCH_VENV)/.made: $(VENV)/.dev
+	$(BIN)/python -m venv --clear $(BENCH_VENV)
+	packages=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	layer=$$($(BENCH_BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	echo "import site; site.addsitedir('$$packages')" > $$layer/layer.pth
+	$(subst $(BIN),$(BENCH_BIN),$(PIP)) --editable '.[bench]'
+	touch $@
+
 install: $(VENV)/.demo ## make .venv and install mammosweep into it
 
 demo: $(VENV)/.demo ## sweep two real four-view exams and say which page to open
@@ -38,7 +51,7 @@ test: $(VENV)/.dev ## run every test that needs no GPU
 test-gpu: $(VENV)/.dev ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
-check: $(VENV)/.dev ## format, lint, types, the README's table
+check: $(VENV)/.dev ## format, lint, types, the documents' tables
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -48,15 +61,15 @@ format: $(VENV)/.dev ## format the code and mend what lint can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## run the benchmarks, append to benchmarks/results, renew the README's table
-	$(BIN)/python -m benchmarks.run
+bench: $(BENCH_VENV)/.made ## run the benchmarks, append to benchmarks/results, renew the tables
+	$(BENCH_BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.table
 
-table: $(VENV)/.dev ## renew the README's table from benchmarks/results
+table: $(VENV)/.dev ## renew the documents' tables from benchmarks/results
 	$(BIN)/python -m benchmarks.table
 
 bundle: $(VENV)/.dev ## fit the reference bundle on phantoms; goes on where it was killed
 	$(BIN)/python -m mammosweep.fit --work $(RUNS)/phantom-bundle --out $(RUNS)/phantom-bundle/bundle
 
 clean: ## remove what was built, not what was swept
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,9 +10,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
-__all__ = ["RESULTS", "Row", "append_rows", "figure_row", "ratio_row", "read_rows", "seconds_row"]
+__all__ = [
+    "RESULTS",
+    "Row",
+    "append_rows",
+    "failed_row",
+    "figure_row",
+    "interleaved_seconds",
+    "ratio_row",
+    "read_rows",
+    "seconds_row",
+]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -34,18 +45,21 @@ class Row:
 
 def seconds_row(what: str, work: Callable[[], object], *, repeats: int = 5, warmup: int = 1) -> Row:
     """Wall seconds of one call. For a newcomer's expectation only: compare by `ratio_row`."""
-    return figure_row(what, "s", _times([work], repeats, warmup)[0])
+    return figure_row(what, "s", interleaved_seconds([work], repeats, warmup)[0])
 
 
 def ratio_row(
     what: str, ours: Callable[[], object], other: Callable[[], object], *, repeats: int = 7, warmup: int = 1
 ) -> Row:
     """How many times faster ``ours`` is than ``other``: the median of ratios of interleaved runs."""
-    mine, theirs = _times([ours, other], repeats, warmup)
+    mine, theirs = interleaved_seconds([ours, other], repeats, warmup)
     return figure_row(what, "times faster", [b / a for a, b in zip(mine, theirs, strict=True)])
 
 
-def _times(works: Sequence[Callable[[], object]], repeats: int, warmup: int) -> list[list[float]]:
+def interleaved_seconds(
+    works: Sequence[Callable[[], object]], repeats: int, warmup: int = 1
+) -> list[list[float]]:
+    """Wall seconds of every turn of each work; in a turn each has one run, so that all share the weather."""
     taken: list[list[float]] = [[] for _ in works]
     for turn in range(warmup + repeats):
         for work, seconds in zip(works, taken, strict=True):
@@ -70,6 +84,11 @@ def figure_row(what: str, unit: str, values: Sequence[float]) -> Row:
         commit=_commit(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def failed_row(what: str, why: str) -> Row:
+    """A row without a figure: its unit says why there is none."""
+    return figure_row(what, why, [float("nan")])
 
 
 def append_rows(name: str, rows: Sequence[Row]) -> None:
@@ -103,6 +122,7 @@ def read_rows() -> dict[str, Row]:
     return newest
 
 
+@cache
 def _device() -> str:
     import os
 
@@ -116,6 +136,7 @@ def _device() -> str:
     return f"{model}, {os.cpu_count()} cores"
 
 
+@cache
 def _commit() -> str:
     def git(*words: str) -> str:
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""The generated parts of README.md and ARCHITECTURE.md: promises, outcome columns, function lengths.
+"""The generated parts of documents: promises, outcome columns, function lengths, transfer syntaxes.
 
 ``python -m benchmarks.table`` writes them; ``--check`` fails where a document holds others.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import functions
+from benchmarks import functions, syntaxes
 from benchmarks.harness import Row, read_rows
 from mammosweep.report.schemas import TABLES
 
@@ -53,6 +53,7 @@ def columns() -> str:
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"promises": promises, "columns": columns},
     "ARCHITECTURE.md": {"functions": functions.summary},
+    "benchmarks/README.md": {"pixels": syntaxes.pixels, "reduced": syntaxes.reduced},
 }
 
 

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "exam": BASE,
     "report": BASE,
     "bundle": BASE,
-    "pixels": BASE,
+    "pixels": BASE | {"archive"},
     "detect": BASE | {"bundle", "pixels"},
     "lesion": BASE | {"bundle", "pixels", "detect"},
     "pipeline": BASE | {"archive", "bundle", "pixels", "detect", "lesion", "exam"},

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -297,6 +298,22 @@ def test_index_counts_files_and_exams_and_reads_only_what_is_new(archive, tmp_pa
     assert "files seen 9 = 8 used + 0 set aside + 1 rejected rejected 1 not_dicom" in words[0]
     assert "exams seen 2 = 2 to be scored + 0 not scored" in words[0]
     assert "files seen 5 = 4 used" in words[1]
+
+
+def test_a_url_is_a_source_of_sweep_and_index(loaded, archive, tmp_path):
+    memory = fsspec.filesystem("memory")
+    for path in archive.rglob("*.dcm"):
+        memory.pipe(f"/films/{path.relative_to(archive)}", path.read_bytes())
+
+    swept = run("sweep", "memory://films", "--out", tmp_path / "out")
+    indexed = run("index", "memory://films/exam10", "--out", tmp_path / "catalog.parquet")
+    lost = run("sweep", "memory://nowhere", "--out", tmp_path / "lost")
+
+    assert (swept.exit_code, indexed.exit_code, lost.exit_code) == (0, 0, 2)
+    assert "files seen 8 = 8 used" in " ".join(swept.stdout.split())
+    assert "files seen 4 = 4 used" in " ".join(indexed.stdout.split())
+    assert "source memory://nowhere does not exist" in lost.stderr
+    assert not (tmp_path / "lost").exists()
 
 
 def test_index_does_not_overwrite_what_is_no_catalog_of_the_source(archive, tmp_path):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammosweep.geometry import PixelGrid, Size
+from mammosweep.geometry import PixelGrid, Size, clipped
 
-pixel = st.integers(0, 4000)
+pixel = st.floats(-1.5, 4000)
 side = st.integers(1, 4000)
 
 
@@ -41,3 +41,11 @@ def test_mirroring_swaps_left_and_right_and_keeps_x1_below_x2():
     grid = PixelGrid(crop_px=(100, 0, 300, 100), net_size=Size(50, 100), mirrored=True)
 
     assert grid.to_network([[100, 10, 120, 20]])[0] == pytest.approx([90, 5, 100, 10])
+
+
+def test_boxes_that_pass_the_images_edge_are_cut_off_there():
+    boxes = clipped(
+        np.array([[-1.5, -0.5, 20.0, 30.0], [90.0, 40.0, 100.5, 52.5]]), Size(rows=50, columns=100)
+    )
+
+    assert boxes.tolist() == [[0, 0, 20, 30], [90, 40, 100, 50]]

@@ -7,16 +7,19 @@ import pytest
 
 import mammosweep
 from mammosweep.archive import index
+from mammosweep.archive.source import open_source
 from mammosweep.config import ArchiveConfig, DetectConfig, FlipMode, SweepConfig
 from mammosweep.phantom import PhantomConfig, Syntax, write_phantoms
-from mammosweep.pipeline import load_stages, screen
+from mammosweep.pipeline import load_stages, screen_all
 
 QUICK = SweepConfig(detect=DetectConfig(flips=FlipMode.NONE))
 
 
 @pytest.fixture(scope="module")
 def stages():
-    return load_stages(QUICK)
+    loaded = load_stages(QUICK)
+    yield loaded
+    loaded.close()
 
 
 @pytest.fixture
@@ -28,8 +31,8 @@ def archive(tmp_path):
 
 def screened(archive, stages):
     catalog = index(archive, config=ArchiveConfig(workers=1))
-    (exam,) = catalog.exams()
-    return screen(exam, catalog.root, stages)
+    (outcome,) = screen_all(catalog.exams(), open_source(archive), stages)
+    return outcome
 
 
 def spoil(path, **attributes):
@@ -85,23 +88,30 @@ def test_views_that_fail_for_different_reasons_leave_no_usable_view(archive, sta
     for path in paths[2:]:
         path.unlink()
 
-    outcome = screen(catalog.exams()[0], catalog.root, stages)
+    (outcome,) = screen_all(catalog.exams(), open_source(archive), stages)
 
     assert str(outcome.reason) == "no_usable_view"
     assert "(blank_image, file_missing)" in outcome.message
     assert [str(image.reason) for image in outcome.images] == ["blank_image"] * 2 + ["file_missing"] * 2
 
 
-def test_a_breast_larger_than_any_canvas_is_set_aside(archive, stages):
+@pytest.mark.parametrize(
+    ("spacing_mm", "reason"),
+    [(0.19, "crop_too_large"), (0.5, "breast_implausible")],
+    ids=["canvas", "detector"],
+)
+def test_a_breast_larger_than_any_canvas_or_detector_is_set_aside(spacing_mm, reason, archive, stages):
+    for path in archive.rglob("?CC.dcm"):
+        path.unlink()
     for path in archive.rglob("*.dcm"):
-        spoil(path, ImagerPixelSpacing=[0.5, 0.5])
+        spoil(path, ImagerPixelSpacing=[spacing_mm] * 2)
         dataset = pydicom.dcmread(path)
         pixels = dataset.pixel_array.repeat(3, axis=0).repeat(3, axis=1)
         spoil(path, Rows=pixels.shape[0], Columns=pixels.shape[1], PixelData=pixels.tobytes())
 
     outcome = screened(archive, stages)
 
-    assert (str(outcome.status), str(outcome.reason)) == ("not_scored", "crop_too_large")
+    assert (str(outcome.status), str(outcome.reason)) == ("not_scored", reason)
 
 
 def test_an_error_that_nobody_foresaw_costs_one_view(archive, stages, monkeypatch):
@@ -123,6 +133,29 @@ def test_an_error_that_nobody_foresaw_costs_one_view(archive, stages, monkeypatc
     assert all("ZeroDivisionError" in image.message and "Surname" not in image.message for image in failed)
     assert len(outcome.pictures) == 2
     assert str(outcome.status) == "flagged"
+
+
+def test_exams_come_in_their_order_however_many_are_read_ahead(tmp_path, stages):
+    config = PhantomConfig(spacing_mm=0.4)
+    write_phantoms(tmp_path, exams=5, seed=8, syntaxes=[Syntax.JPEG2000, Syntax.RLE], config=config)
+    exams = index(tmp_path, config=ArchiveConfig(workers=1)).exams()
+
+    together = list(screen_all(exams, open_source(tmp_path), stages))
+    alone = [next(screen_all([exam], open_source(tmp_path), stages)) for exam in exams]
+
+    assert [outcome.exam_id for outcome in together] == [exam.exam_id for exam in exams]
+    assert [outcome.score for outcome in together] == [outcome.score for outcome in alone]
+
+
+def test_a_consumer_that_stops_early_leaves_the_reader_usable(tmp_path, stages):
+    config = PhantomConfig(spacing_mm=0.4)
+    write_phantoms(tmp_path, exams=5, seed=8, syntaxes=[Syntax.EXPLICIT], config=config)
+    exams = index(tmp_path, config=ArchiveConfig(workers=1)).exams()
+
+    for _ in range(4):
+        outcomes = screen_all(exams, open_source(tmp_path), stages)
+        assert next(outcomes).score is not None
+        outcomes.close()
 
 
 def test_polarity_makes_no_difference_to_a_score(tmp_path, stages):

@@ -42,7 +42,11 @@ bundle_app = typer.Typer(no_args_is_help=True, help="Look at a model's bundle, o
 app.add_typer(bundle_app, name="bundle")
 
 Source = Annotated[
-    Path, typer.Argument(metavar="SOURCE", help="A folder (searched recursively), one file, or a catalog.")
+    str,  # a Path would swallow a slash of a URL
+    typer.Argument(
+        metavar="SOURCE",
+        help="A folder (searched recursively), one file, a catalog, or a URL such as s3://bucket/prefix.",
+    ),
 ]
 Manifest = Annotated[
     Path | None,
@@ -123,7 +127,11 @@ def sweep(
 @app.command()
 def index(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A folder (searched recursively) or one file.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder (searched recursively), one file, or a URL such as s3://bucket/prefix.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The catalog to write (.parquet); updated if it exists.")],
     manifest: Manifest = None,
@@ -219,7 +227,7 @@ def bundle_verify(bundle: BundlePath = None) -> None:
 
 def _sweep(
     out: Path,
-    source: Path,
+    source: Path | str,
     manifest: Path | None,
     bundle: Path | None,
     config: SweepConfig,

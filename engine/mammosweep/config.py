@@ -15,6 +15,7 @@ from mammosweep.errors import ConfigError
 
 __all__ = [
     "ArchiveConfig",
+    "DecoderChoice",
     "DetectConfig",
     "Device",
     "FlipMode",
@@ -33,6 +34,14 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class DecoderChoice(StrEnum):
+    """Which library decodes a frame, where several can."""
+
+    AUTO = "auto"  # the fastest that the machine has
+    CPU = "cpu"  # never DALI
+    DALI = "dali"  # DALI where it knows the transfer syntax, else as cpu
 
 
 class FlipMode(StrEnum):
@@ -68,10 +77,12 @@ class ArchiveConfig:
     max_spacing_mm: float = 0.5  # coarsest: a screening detector's pixel is 0.05 to 0.1 mm
     max_rows_columns: int = 16384  # no mammography detector or film scanner comes near
     pseudonym_key_file: str = ""  # empty: mammosweep/pseudonym.key in the user's configuration folder
+    read_deadline_s: float = 120.0  # seconds that storage may take for one header, twice
 
     def __post_init__(self) -> None:
         _require(self.workers >= 0, f"archive.workers is {self.workers}; it must be 0 (one per core) or more")
-        _require(self.max_file_mib > 0, f"archive.max_file_mib is {self.max_file_mib}; it must be positive")
+        for name in ("max_file_mib", "read_deadline_s"):
+            _require(getattr(self, name) > 0, f"archive.{name} is {getattr(self, name)}; it must be positive")
         _require(
             0 < self.min_spacing_mm < self.max_spacing_mm,
             f"archive.min_spacing_mm is {self.min_spacing_mm} and max_spacing_mm {self.max_spacing_mm}; "
@@ -85,14 +96,26 @@ class ArchiveConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelsConfig:
-    """How pixels are decoded and normalised."""
+    """How pixels are read, decoded and normalised."""
 
     max_megapixels: float = 64.0  # frames larger than this are rejected before anything is allocated
+    reduced_resolution: bool = True  # leave out wavelet levels finer than the network's grid
+    decoder: DecoderChoice = DecoderChoice.AUTO
+    isolate: bool = True  # decode in worker processes, which bad files may take down
+    workers: int = 0  # such processes; 0: one per core
+    memory_mib: int = 1024  # what a worker may allocate for one image, beyond what it starts with
+    deadline_s: float = 60.0  # seconds a worker may take for one image
+    read_deadline_s: float = 120.0  # seconds that storage may take for one file, twice
 
     def __post_init__(self) -> None:
-        _require(
-            self.max_megapixels > 0, f"pixels.max_megapixels is {self.max_megapixels}; it must be positive"
-        )
+        for name in ("max_megapixels", "memory_mib", "deadline_s", "read_deadline_s"):
+            _require(getattr(self, name) > 0, f"pixels.{name} is {getattr(self, name)}; it must be positive")
+        _require(self.workers >= 0, f"pixels.workers is {self.workers}; it must be 0 (one per core) or more")
+        for name in ("reduced_resolution", "isolate"):
+            _require(
+                isinstance(getattr(self, name), bool),
+                f"pixels.{name} is {getattr(self, name)!r}; it must be true or false",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +167,10 @@ class SweepConfig:
     def digest(self) -> str:
         """SHA-256 over the settings that can change a result (not: how the work is cut up or shown)."""
         detect = dataclasses.replace(self.detect, threads=0)
-        settings = {"pixels": dataclasses.asdict(self.pixels), "detect": dataclasses.asdict(detect)}
+        pixels = dataclasses.asdict(self.pixels)
+        for how in ("isolate", "workers", "memory_mib", "deadline_s", "read_deadline_s"):
+            del pixels[how]
+        settings = {"pixels": pixels, "detect": dataclasses.asdict(detect)}
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -35,7 +35,7 @@ __all__ = [
     "SweepError",
 ]
 
-REASONS_VERSION = 1
+REASONS_VERSION = 2
 """Raised whenever a word is added to, or taken from, `Reason` or `Flag`."""
 
 
@@ -54,6 +54,7 @@ class Reason(StrEnum):
     FILE_MISSING = "file_missing"
     PERMISSION_DENIED = "permission_denied"
     READ_FAILED = "read_failed"
+    READ_TIMEOUT = "read_timeout"
     DICOMDIR = "dicomdir"
     ARCHIVE_FILE = "archive_file"
     # the header
@@ -80,8 +81,10 @@ class Reason(StrEnum):
     FRAGMENTS_INVALID = "fragments_invalid"
     DECODE_FAILED = "decode_failed"
     DECODE_LIMIT = "decode_limit"
+    DECODER_CRASHED = "decoder_crashed"
     BLANK_IMAGE = "blank_image"
     NO_BREAST = "no_breast"
+    BREAST_IMPLAUSIBLE = "breast_implausible"
     QUALITY_CONTROL = "quality_control"
     # the view
     LATERALITY_MISSING = "laterality_missing"
@@ -113,6 +116,7 @@ class Flag(StrEnum):
     PRIVATE_ELEMENTS_CAPPED = "private_elements_capped"
     LOSSY = "lossy"
     STRAY_BITS_MASKED = "stray_bits_masked"
+    TRANSFER_SYNTAX_RECOVERED = "transfer_syntax_recovered"
     NUMBER_OF_FRAMES_ZERO = "number_of_frames_zero"
     BURNED_IN_ANNOTATION = "burned_in_annotation"
     FROM_MANIFEST = "from_manifest"

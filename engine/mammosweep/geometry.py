@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["PixelGrid", "Size"]
+__all__ = ["PixelGrid", "Size", "clipped"]
 
 BoxArray = NDArray[np.float64]
 
@@ -27,15 +27,22 @@ class Size:
         return self.rows * self.columns
 
 
+def clipped(boxes_px: BoxArray, size_px: Size) -> BoxArray:
+    """Cut (K, 4) xyxy boxes off at the edges of their image."""
+    right, lower = size_px.columns, size_px.rows
+    return np.clip(boxes_px, 0.0, [right, lower, right, lower])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelGrid:
     """One view's crop on the network's grid, chest wall at the left.
 
     Scales differ in x and y where the stored pixels are not square, and by the rounding of the crop to
-    whole network pixels.
+    whole network pixels. The crop of a frame that was decoded at a lower resolution may begin up to 1.5
+    pixels outside the image (see `pixels.normalise`); `clipped` brings boxes back.
     """
 
-    crop_px: tuple[int, int, int, int]  # x1, y1, x2, y2 in stored pixels, half open
+    crop_px: tuple[float, float, float, float]  # x1, y1, x2, y2: outer edges, in stored pixels
     net_size: Size  # the crop's size in network pixels
     mirrored: bool  # the chest wall was on the right
 

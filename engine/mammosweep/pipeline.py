@@ -1,11 +1,13 @@
 """START HERE: an exam's way through, one line for each folder.
 
-`screen` takes an exam as the catalog knows it (archive/) and gives its outcome, which report/ writes and
-run/ commits. Errors about one image are data: they become its row's reason, and the exam goes on without it.
+`screen_all` takes exams as the catalog knows them (archive/) and gives their outcomes, which report/ writes
+and run/ commits. Errors about one image are data: they become its row's reason, and the exam goes on without.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,21 +15,22 @@ import numpy as np
 import torch
 
 from mammosweep.archive.exams import view_flags
-from mammosweep.archive.names import locate
+from mammosweep.archive.source import Source
 from mammosweep.bundle import Bundle, open_bundle
 from mammosweep.bundle.load import DECISION, MATCHER
 from mammosweep.clock import StageClock
 from mammosweep.config import SweepConfig
 from mammosweep.detect.buckets import make_batch, smallest_bucket
 from mammosweep.detect.detector import Detector, TorchDetector
-from mammosweep.errors import Flag, ImageError, Reason
+from mammosweep.errors import DeviceError, Flag, ImageError, Reason
 from mammosweep.exam import Aggregation, CategoryThresholds, ExamModels, assess
 from mammosweep.exam.booster import load_booster
 from mammosweep.exam.classify import LESION_FEATURES
 from mammosweep.exam.pairs import PAIR_FEATURES
 from mammosweep.lesion.describe import LesionStage, load_lesion_networks
-from mammosweep.pixels.decode import decode
+from mammosweep.pixels.isolation.worker import unforeseen
 from mammosweep.pixels.normalise import NormalisedView, normalise
+from mammosweep.pixels.reader import FrameReader, PendingFrame
 from mammosweep.records import (
     ExamOutcome,
     ExamRef,
@@ -40,10 +43,23 @@ from mammosweep.records import (
 )
 from mammosweep.version import __version__
 
-__all__ = ["Stages", "load_stages", "screen"]
+__all__ = ["Stages", "load_stages", "screen_all"]
 
-POLICY_REASONS = frozenset({Reason.BLANK_IMAGE, Reason.NO_BREAST, Reason.CROP_TOO_LARGE})
+POLICY_REASONS = frozenset(
+    {
+        Reason.BLANK_IMAGE,
+        Reason.BOTH_BREASTS,
+        Reason.WINDOW_INVALID,
+        Reason.NO_BREAST,
+        Reason.BREAST_IMPLAUSIBLE,
+        Reason.SIDE_CONTRADICTED,
+        Reason.CROP_TOO_LARGE,
+    }
+)
 """Sound files that hold nothing to score are set aside; everything else that pixels reveal is rejected."""
+
+EXAMS_AHEAD = 2
+"""How many exams' views are read and decoded while one is in the networks."""
 
 PICTURE_GRAY = (-0.2, 1.3)
 """Normalised gray shown as black and white on the exam's page."""
@@ -55,11 +71,16 @@ class Stages:
 
     config: SweepConfig
     bundle: Bundle
+    frames: FrameReader
     detect: Detector
     describe: LesionStage
     models: ExamModels
     provenance: Provenance
     clock: StageClock = field(default_factory=StageClock)
+
+    def close(self) -> None:
+        """End the threads and processes that read frames."""
+        self.frames.close()
 
 
 def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
@@ -76,6 +97,7 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
     return Stages(
         config=config,
         bundle=bundle,
+        frames=FrameReader(config.pixels, bundle.manifest.grid_mm),
         detect=detector,
         describe=load_lesion_networks(bundle),
         models=_exam_models(bundle),
@@ -101,11 +123,32 @@ def _exam_models(bundle: Bundle) -> ExamModels:
     )
 
 
-def screen(exam: ExamRef, root: Path, stages: Stages) -> ExamOutcome:
-    """Take one exam from its files to its outcome."""
+def screen_all(exams: Iterable[ExamRef], source: Source, stages: Stages) -> Iterator[ExamOutcome]:
+    """Take exams from files to outcomes, in their order; the next ones' files are read meanwhile."""
+    ahead: deque[tuple[ExamRef, dict[View, PendingFrame]]] = deque()
+    try:
+        for exam in exams:
+            ahead.append((exam, _request(exam, source, stages)))
+            if len(ahead) > EXAMS_AHEAD:
+                yield _screen(*ahead.popleft(), stages)
+        while ahead:
+            yield _screen(*ahead.popleft(), stages)
+    finally:
+        for _, pending in ahead:
+            for frame in pending.values():
+                frame.abandon()
+
+
+def _request(exam: ExamRef, source: Source, stages: Stages) -> dict[View, PendingFrame]:
+    if exam.reason is not None:
+        return {}
+    return {view: stages.frames.request(source, view) for view in exam.views}
+
+
+def _screen(exam: ExamRef, pending: dict[View, PendingFrame], stages: Stages) -> ExamOutcome:
     if exam.reason is not None:
         return _not_scored(exam, exam.images, stages)
-    views, images = _read(exam, root, stages)
+    views, images = _read(exam, pending, stages)
     if not views:
         return _not_scored(exam, images, stages)
     with stages.clock.measure("detect"):
@@ -130,42 +173,42 @@ def screen(exam: ExamRef, root: Path, stages: Stages) -> ExamOutcome:
 
 
 def _read(
-    exam: ExamRef, root: Path, stages: Stages
+    exam: ExamRef, pending: dict[View, PendingFrame], stages: Stages
 ) -> tuple[dict[View, NormalisedView], tuple[ImageRecord, ...]]:
     """The views whose pixels can be used, and every image's record with what the pixels said."""
     views: dict[View, NormalisedView] = {}
     images = {image.path: image for image in exam.images}
     for view in exam.views:
+        image = images[view.path]
         try:
-            views[view], flags = _read_view(view, root, stages)
-            images[view.path] = _with_flags(images[view.path], flags)
+            views[view], images[view.path] = _read_view(view, image, pending[view], stages)
         except ImageError as error:
-            images[view.path] = _not_used(images[view.path], error)
+            images[view.path] = _not_used(image, error)
+        except DeviceError:
+            raise
         except Exception as error:  # no file, whatever is in it, may cost another exam its result
-            images[view.path] = _not_used(images[view.path], _unforeseen(error))
+            images[view.path] = _not_used(image, unforeseen(error))
     return views, tuple(images.values())
 
 
-def _unforeseen(error: Exception) -> ImageError:
-    """Names the kind of error only: its text may quote what the file holds."""
-    return ImageError(
-        Reason.UNEXPECTED_ERROR,
-        f"reading its pixels ended in {type(error).__name__}, which was not foreseen; please report it",
-    )
-
-
-def _read_view(view: View, root: Path, stages: Stages) -> tuple[NormalisedView, tuple[Flag, ...]]:
+def _read_view(
+    view: View, image: ImageRecord, pending: PendingFrame, stages: Stages
+) -> tuple[NormalisedView, ImageRecord]:
     manifest = stages.bundle.manifest
-    with stages.clock.measure("decode"):
-        frame = decode(locate(root, view.path), view, stages.config.pixels)
-    with stages.clock.measure("normalise"):
-        normalised = normalise(frame, view.spacing_mm, manifest.grid_mm)
+    try:
+        with stages.clock.measure("decode"):  # the time that is waited for it
+            frame = pending.frame()
+        with stages.clock.measure("normalise"):
+            normalised = normalise(frame, view.spacing_mm, manifest.grid_mm)
+        read = replace(image, voi=frame.voi, levels_left_out=frame.reduce, flags=_joined(image, frame.flags))
+    finally:
+        pending.release()
     smallest_bucket([normalised.grid.net_size], manifest.detector.buckets)  # raises where no canvas holds it
-    return normalised, frame.flags
+    return normalised, read
 
 
-def _with_flags(image: ImageRecord, flags: tuple[Flag, ...]) -> ImageRecord:
-    return replace(image, flags=tuple(dict.fromkeys(image.flags + flags)))
+def _joined(image: ImageRecord, flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
+    return tuple(dict.fromkeys(image.flags + flags))
 
 
 def _not_used(image: ImageRecord, error: ImageError) -> ImageRecord:

@@ -115,6 +115,8 @@ class ImageRecord:
     for_processing: bool = False
     manufacturer: str | None = None
     model: str | None = None
+    voi: str | None = None  # which of the header's presentations was applied; None until pixels are read
+    levels_left_out: int | None = None  # of the wavelet transform, where decoding needed no finer one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,7 @@ class View:
     size_px: Size
     spacing_mm: tuple[float, float]  # (row, column), object plane
     transfer_syntax: str
+    size_bytes: int = 0  # of the file when it was indexed; 0 where that is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,7 @@ def read(path: Path, row: ManifestRow | None = None, config: ArchiveConfig | Non
     (entry,) = source.entries()
     if not isinstance(entry, FileEntry):
         return entry
-    return read_record(source.root, entry, config=config, pseudonym=Pseudonym(b"key"), manifest_row=row)
+    return read_record(source, entry, config=config, pseudonym=Pseudonym(b"key"), manifest_row=row)
 
 
 @pytest.fixture(scope="session")

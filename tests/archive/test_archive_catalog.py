@@ -66,7 +66,7 @@ def test_a_single_file_is_indexed_by_itself(archive, tmp_path):
 
     catalog = index(archive / "exam/LCC.dcm", config=CONFIG, manifest=tmp_path / "m.csv")
 
-    assert (catalog.root, [r.path for r in catalog.records]) == (archive / "exam", ["LCC.dcm"])
+    assert (catalog.root, [r.path for r in catalog.records]) == (str(archive / "exam"), ["LCC.dcm"])
     assert [exam.exam_id for exam in catalog.exams()] == ["e7"]
 
 
@@ -278,7 +278,7 @@ def test_a_catalog_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(SourceError, match="cannot be written"):
-        write_catalog(Catalog(tmp_path, ()), tmp_path / "file" / "catalog.parquet")
+        write_catalog(Catalog(str(tmp_path), ()), tmp_path / "file" / "catalog.parquet")
 
 
 def test_a_manifest_that_is_wrong_stops_before_any_file_is_read(archive, tmp_path):

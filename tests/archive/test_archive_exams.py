@@ -214,6 +214,38 @@ def test_71_for_processing_alone_is_used_where_the_bundle_allows_it():
     assert (len(exam.views), exam.flags) == (4, ())
 
 
+LOSSY_JPEG, EXTENDED_JPEG = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
+
+
+def test_40_8_bit_lossy_jpeg_is_set_aside_unless_the_bundle_allows_it():
+    lossy = image(LCC, transfer_syntax=LOSSY_JPEG, flags=(Flag.LOSSY,))
+
+    ((refused,), _) = assembled(lossy, *four()[1:])
+    ((allowed,), _) = assembled(lossy, *four()[1:], allow_lossy_jpeg=True)
+
+    assert outcome(refused)["LCC.dcm"] is Reason.LOSSY_NOT_ALLOWED
+    assert "expected a lossless copy" in refused.images[0].message
+    assert refused.images[0].status is ImageStatus.SET_ASIDE
+    assert len(refused.views) == 3
+    assert (len(allowed.views), allowed.images[0].flags) == (4, (Flag.LOSSY,))
+
+
+@pytest.mark.parametrize("syntax", [EXTENDED_JPEG, "image/jpeg"], ids=["12 bit", "raster of a manifest"])
+def test_40_other_lossy_images_need_no_leave(syntax):
+    ((exam,), _) = assembled(image(LCC, transfer_syntax=syntax), *four()[1:])
+
+    assert len(exam.views) == 4
+
+
+def test_40_a_lossless_image_of_the_view_is_used_where_the_lossy_one_may_not_be():
+    larger = image(LCC, path="lossy.dcm", transfer_syntax=LOSSY_JPEG, rows=9999)
+
+    ((exam,), _) = assembled(*four(), larger)
+
+    assert exam.views[0].path == "LCC.dcm"
+    assert outcome(exam)["lossy.dcm"] is Reason.LOSSY_NOT_ALLOWED
+
+
 def test_an_exam_without_a_usable_view_has_its_images_common_reason():
     ((exam,), _) = assembled(set_aside(Reason.SOP_CLASS, path="a"), set_aside(Reason.SOP_CLASS, path="b"))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mammosweep.archive.header import read_record
 from mammosweep.archive.pseudonym import Pseudonym
-from mammosweep.archive.source import FileEntry
+from mammosweep.archive.source import FileEntry, open_source
 from mammosweep.archive.verdict import status_of
 from mammosweep.config import ArchiveConfig
 from mammosweep.records import ImageStatus
@@ -33,7 +33,11 @@ def read_bytes(place: Path, data: bytes):
     place.write_bytes(data)
     entry = FileEntry(place.name, len(data), place.stat().st_mtime_ns)
     return read_record(
-        place.parent, entry, config=ArchiveConfig(), pseudonym=Pseudonym(b"key"), manifest_row=None
+        open_source(place.parent),
+        entry,
+        config=ArchiveConfig(),
+        pseudonym=Pseudonym(b"key"),
+        manifest_row=None,
     )
 
 

@@ -141,7 +141,9 @@ def test_a_damaged_parquet_file_is_said(tmp_path):
 
 
 def test_absolute_paths_become_relative_to_the_root(manifest, tmp_path):
-    found = manifest(f"path,view\n{tmp_path}/a/1.png,CC\n2.png,MLO\n/elsewhere/3.png,CC\n").within(tmp_path)
+    found = manifest(f"path,view\n{tmp_path}/a/1.png,CC\n2.png,MLO\n/elsewhere/3.png,CC\n").within(
+        str(tmp_path)
+    )
 
     assert list(found.rows) == ["a/1.png", "2.png", "/elsewhere/3.png"]
     assert found.get("a/1.png").path == "a/1.png"
@@ -149,7 +151,7 @@ def test_absolute_paths_become_relative_to_the_root(manifest, tmp_path):
 
 def test_one_file_by_two_paths_is_refused(manifest, tmp_path):
     with pytest.raises(ConfigError, match=r"1\.png is named twice"):
-        manifest(f"path\n1.png\n{tmp_path}/1.png\n").within(tmp_path)
+        manifest(f"path\n1.png\n{tmp_path}/1.png\n").within(str(tmp_path))
 
 
 def test_the_digest_is_the_files(manifest):

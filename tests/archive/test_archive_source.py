@@ -127,12 +127,12 @@ def test_a_file_is_a_source_with_its_folder_as_root(films, tmp_path):
     source = open_source(path)
 
     assert isinstance(source, FileSource)
-    assert source.root == tmp_path.resolve()
+    assert source.url == str(tmp_path.resolve())
     assert [entry.path for entry in source.entries()] == ["view.dcm"]
 
 
 def test_a_source_that_is_not_there_is_said_in_one_sentence(tmp_path):
-    with pytest.raises(SourceError, match=r"nowhere does not exist; give a folder or a file$"):
+    with pytest.raises(SourceError, match=r"nowhere does not exist; give a folder, a file or a URL$"):
         open_source(tmp_path / "nowhere")
 
 

@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from mammosweep.errors import ConfigError, LedgerError, SourceError
 from mammosweep.report.tables import TABLES, read_table
 from mammosweep.run import local
 from mammosweep.run.ledger import read_parts
+from mammosweep.run.screener import Screener
 from mammosweep.run.status import State, status
 
 FRONT = ("worklist.csv", "worklist.html", "index.html", "run.json")
@@ -274,6 +277,48 @@ def test_an_archive_that_moved_is_continued(tiny, shared_archive, finished, tmp_
     tiny.tiny_sweep(finished, tmp_path / "moved", calls=calls)
 
     assert calls == []
+
+
+def but_for_time(tables):
+    """A file's time of change, and the exam's digest that it goes into, are its storage's."""
+    return {
+        name: [{k: v for k, v in row.items() if k not in ("mtime_ns", "exam_digest")} for row in table]
+        for name, table in tables.items()
+    }
+
+
+def in_memory(folder):
+    memory = fsspec.filesystem("memory")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            memory.pipe(f"/archive/{path.relative_to(folder)}", path.read_bytes())
+    return "memory://archive"
+
+
+def test_storage_that_is_no_folder_gives_the_rows_of_the_folder(tiny, shared_archive, finished, tmp_path):
+    url, out, calls = in_memory(shared_archive), tmp_path / "out", []
+
+    tiny.tiny_sweep(out, url)
+    again = tiny.tiny_sweep(out, url, calls=calls)
+    tiny.tiny_sweep(tmp_path / "of catalog", out / "catalog.parquet")
+
+    assert but_for_time(rows(out)) == but_for_time(rows(finished))
+    assert rows(tmp_path / "of catalog") == rows(out)
+    assert (again.nothing_new, calls) == (True, [])
+    assert run_json(out)["root"] == "memory://archive"
+
+
+def test_what_screens_is_closed_when_a_sweep_ends_and_when_it_fails(tiny, archive, tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(tiny, "Screener", partial(Screener, close=lambda: closed.append(1)))
+
+    tiny.tiny_sweep(tmp_path / "out", archive)
+    with pytest.raises(FileNotFoundError):
+        tiny.tiny_sweep(
+            tmp_path / "torn", archive, chunk_exams=1, progress=_remove_after(archive / "exam12", exams=1)
+        )
+
+    assert closed == [1, 1]
 
 
 def test_progress_counts_exams_views_and_what_was_not_scored(tiny, shared_archive, tmp_path):

@@ -15,7 +15,6 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from mammosweep.archive.names import locate
 from mammosweep.config import ArchiveConfig, RunConfig, SweepConfig
 from mammosweep.errors import Reason
 from mammosweep.records import (
@@ -81,11 +80,12 @@ def write_archive(folder, exams):
     return folder
 
 
-def score_of(exam, root):
+def score_of(exam, source):
     """A number in [0, 1) that every byte of the exam's views goes into."""
     digest = hashlib.sha256()
     for view in exam.views:
-        digest.update(locate(root, view.path).read_bytes())
+        with source.open(view.path) as file:
+            digest.update(file.read())
     return int(digest.hexdigest()[:8], 16) / 2**32
 
 
@@ -101,13 +101,14 @@ def tiny_screener(*, delay=0.0, bundle="a" * 64, settings="b" * 64, not_scored=(
     )
     screener = Screener(screen=None, provenance=provenance, bundle_note="Counts bytes.")
 
-    def screen(exam, root):
-        if calls is not None:
-            calls.append(exam.exam_id)
-        with screener.clock.measure("count"):
-            time.sleep(delay)
-            score = score_of(exam, root)
-        return outcome_of(exam, provenance, None if exam.exam_id.endswith(tuple(not_scored)) else score)
+    def screen(exams, source):
+        for exam in exams:
+            if calls is not None:
+                calls.append(exam.exam_id)
+            with screener.clock.measure("count"):
+                time.sleep(delay)
+                score = score_of(exam, source)
+            yield outcome_of(exam, provenance, None if exam.exam_id.endswith(tuple(not_scored)) else score)
 
     return Screener(
         screen=screen, provenance=provenance, bundle_note=screener.bundle_note, clock=screener.clock
@@ -174,7 +175,7 @@ def tiny_sweep(out, source, *, chunk_exams=2, manifest=None, progress=None, **sc
     def load(config, bundle):
         return tiny_screener(**screener)
 
-    with prepare(Path(out), Path(source), manifest, config=config, load=load, **told) as ready:
+    with prepare(Path(out), source, manifest, config=config, load=load, **told) as ready:
         return ready.run()
 
 

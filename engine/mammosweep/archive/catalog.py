@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,19 +11,25 @@ from pathlib import Path
 from mammosweep.archive.catalog_file import FORMAT_VERSION, CatalogRows, read_rows, write_rows
 from mammosweep.archive.exams import assemble
 from mammosweep.archive.manifest import Manifest, ManifestRow, read_manifest
-from mammosweep.archive.names import locate
 from mammosweep.archive.parallel import HeaderReader, Job, read_all
+from mammosweep.archive.patience import within
 from mammosweep.archive.pseudonym import Pseudonym, load_pseudonym
-from mammosweep.archive.source import FileEntry, FileSource, Source, open_source
+from mammosweep.archive.source import FileEntry, Source, is_one_file, open_source
 from mammosweep.archive.verdict import refused
 from mammosweep.config import ArchiveConfig
-from mammosweep.errors import Reason
+from mammosweep.errors import HeaderError, Reason, SourceError
 from mammosweep.records import ExamRef, ImageRecord, ImageStatus
 from mammosweep.version import __version__
 
 __all__ = ["Catalog", "index", "read_catalog", "write_catalog"]
 
 READ_BYTES = 1 << 20
+TRANSIENT = frozenset(
+    {
+        *(Reason.READ_FAILED, Reason.READ_TIMEOUT, Reason.PERMISSION_DENIED),
+        *(Reason.FILE_MISSING, Reason.FILE_CHANGED),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,50 +40,72 @@ class Catalog:
     in a study) is decided by `exams`, so that a record can be taken over unchanged by the next index.
     """
 
-    root: Path  # absolute; paths of records are relative to it, see names.locate
+    root: str  # the source's url: paths of records are relative to it
     records: tuple[ImageRecord, ...]
     row_keys: Mapping[str, str] = field(default_factory=dict)  # path -> keyed digest of its manifest row
     basis: str = ""  # digest of the settings, key and version that the records were read with
+    opened: Source | None = field(default=None, compare=False, repr=False)  # None: opened when it is needed
 
-    def exams(self, *, allow_for_processing: bool = False) -> list[ExamRef]:
+    @property
+    def source(self) -> Source:
+        """Where the files' bytes are.
+
+        Raises:
+            SourceError: it cannot be opened, or not any more.
+        """
+        return self.opened or open_source(self.root)
+
+    def exams(self, *, allow_for_processing: bool = False, allow_lossy_jpeg: bool = False) -> list[ExamRef]:
         """The exams, ordered by exam id; their images with their final status."""
-        return self._assemble(allow_for_processing)[0]
+        return self._assemble(allow_for_processing, allow_lossy_jpeg)[0]
 
-    def images(self, *, allow_for_processing: bool = False) -> list[ImageRecord]:
+    def images(
+        self, *, allow_for_processing: bool = False, allow_lossy_jpeg: bool = False
+    ) -> list[ImageRecord]:
         """Every file with its final status, ordered by path; those that belong to no exam among them."""
-        exams, strays = self._assemble(allow_for_processing)
+        exams, strays = self._assemble(allow_for_processing, allow_lossy_jpeg)
         images = strays + [image for exam in exams for image in exam.images]
         return sorted(images, key=lambda image: image.path)
 
-    def _assemble(self, allow_for_processing: bool) -> tuple[list[ExamRef], list[ImageRecord]]:
+    def _assemble(
+        self, allow_for_processing: bool, allow_lossy_jpeg: bool
+    ) -> tuple[list[ExamRef], list[ImageRecord]]:
         return assemble(
-            self.records, content_digest=self._content_digest, allow_for_processing=allow_for_processing
+            self.records,
+            content_digest=self._content_digest,
+            allow_for_processing=allow_for_processing,
+            allow_lossy_jpeg=allow_lossy_jpeg,
         )
 
     def _content_digest(self, record: ImageRecord) -> str:
         """SHA-256 of a file; of its path where it cannot be read, so that it equals no other."""
-        digest = hashlib.sha256()
         try:
-            with locate(self.root, record.path).open("rb") as file:
-                while block := file.read(READ_BYTES):
-                    digest.update(block)
-        except OSError:
+            source = self.source
+            return within(ArchiveConfig().read_deadline_s, lambda: _digest(source, record.path))
+        except (OSError, SourceError, HeaderError):
             return record.path
-        return digest.hexdigest()
+
+
+def _digest(source: Source, path: str) -> str:
+    digest = hashlib.sha256()
+    with source.open(path) as file:
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def index(
-    source: Path,
+    source: Path | str | Source,
     *,
     config: ArchiveConfig,
     manifest: Path | None = None,
     previous: Catalog | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Catalog:
-    """Read the headers of a folder or a file.
+    """Read the headers of a folder, a file, or other storage.
 
     Args:
-        source: the folder, or the file.
+        source: the folder, the file or the URL; or a source that is open.
         config: how; the number of processes among it.
         manifest: what overrides headers, see manifest.py. Rows whose file is not in a folder become rejected
             records; for a single file, rows of other files are ignored.
@@ -90,13 +117,13 @@ def index(
         SourceError: the source cannot be read.
         ConfigError: the manifest or the pseudonym key cannot be used.
     """
-    opened = open_source(source, config=config)
-    rows = read_manifest(manifest).within(opened.root) if manifest else Manifest({}, "")
+    opened = open_source(source, config=config) if isinstance(source, Path | str) else source
+    rows = read_manifest(manifest).within(opened.url) if manifest else Manifest({}, "")
     pseudonym = load_pseudonym(config)
     plan = _Plan(opened, rows, pseudonym, config)
-    plan.look(previous if previous and previous.root == opened.root else None)
+    plan.look(previous if previous and previous.root == opened.url else None)
     records = plan.read(progress or (lambda done: None))
-    return Catalog(opened.root, records, plan.row_keys, plan.basis)
+    return Catalog(opened.url, records, plan.row_keys, plan.basis, opened)
 
 
 class _Plan:
@@ -142,7 +169,7 @@ class _Plan:
         return self.row_keys[path]
 
     def _add_missing(self, seen: set[str]) -> None:
-        if isinstance(self.source, FileSource):
+        if is_one_file(self.source):
             return
         for path, row in self.manifest.rows.items():
             if path not in seen:
@@ -155,7 +182,7 @@ class _Plan:
     def read(self, progress: Callable[[int], None]) -> tuple[ImageRecord, ...]:
         """Read what is not known; give all, ordered by path."""
         records = self.known
-        reader = HeaderReader(self.source.root, self.config, self.pseudonym.key)
+        reader = HeaderReader(self.source, self.config, self.pseudonym.key)
         progress(len(records))
         for record in read_all(reader, self.jobs):
             records.append(record)
@@ -165,8 +192,7 @@ class _Plan:
 
 def _is_same(entry: FileEntry, record: ImageRecord | None) -> bool:
     # A file that could not be read may be readable now, though nothing of it changed.
-    transient = (Reason.READ_FAILED, Reason.PERMISSION_DENIED, Reason.FILE_MISSING, Reason.FILE_CHANGED)
-    if record is None or record.reason in transient:
+    if record is None or record.reason in TRANSIENT:
         return False
     return (entry.size_bytes, entry.mtime_ns) == (record.size_bytes, record.mtime_ns)
 
@@ -174,7 +200,7 @@ def _is_same(entry: FileEntry, record: ImageRecord | None) -> bool:
 def _basis(config: ArchiveConfig, pseudonym: Pseudonym) -> str:
     """Digest of everything but the files and the manifest that a record depends on."""
     settings = asdict(config)
-    for name in ("workers", "pseudonym_key_file"):
+    for name in ("workers", "pseudonym_key_file", "read_deadline_s"):
         settings.pop(name)
     text = json.dumps([FORMAT_VERSION, __version__, settings, pseudonym("")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -186,7 +212,7 @@ def write_catalog(catalog: Catalog, path: Path) -> None:
     Raises:
         SourceError: the file cannot be written.
     """
-    rows = CatalogRows(os.fspath(catalog.root), catalog.basis, catalog.records, catalog.row_keys)
+    rows = CatalogRows(catalog.root, catalog.basis, catalog.records, catalog.row_keys)
     write_rows(rows, {image.path: image for image in catalog.images()}, path)
 
 
@@ -197,4 +223,4 @@ def read_catalog(path: Path) -> Catalog:
         SourceError: it cannot be read, is no catalog, or is of another format version.
     """
     rows = read_rows(path)
-    return Catalog(Path(rows.root), rows.records, rows.row_keys, rows.basis)
+    return Catalog(rows.root, rows.records, rows.row_keys, rows.basis)

@@ -149,7 +149,7 @@ def _check_version(found: Mapping[str, str], path: Path) -> None:
 
 
 def _record(row: dict[str, Any]) -> ImageRecord:
-    values = {name: row[name] for name in ImageRecord.__dataclass_fields__}
+    values = {name: row[name] for name in SCHEMA.names if name in ImageRecord.__dataclass_fields__}
     reason, spacing = row["header_reason"], row["spacing_mm"]
     values |= {
         "status": ImageStatus(row["header_status"]),

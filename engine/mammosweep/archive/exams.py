@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
+from mammosweep.archive.identity import LOSSY_JPEG_8_BIT
 from mammosweep.archive.verdict import refused
 from mammosweep.errors import Flag, Reason
 from mammosweep.geometry import Size
@@ -28,7 +29,11 @@ SPACING_TOLERANCE = 0.005
 
 
 def assemble(
-    records: Iterable[ImageRecord], *, content_digest: ContentDigest, allow_for_processing: bool = False
+    records: Iterable[ImageRecord],
+    *,
+    content_digest: ContentDigest,
+    allow_for_processing: bool = False,
+    allow_lossy_jpeg: bool = False,
 ) -> tuple[list[ExamRef], list[ImageRecord]]:
     """Put records together to exams.
 
@@ -36,11 +41,14 @@ def assemble(
         records: one for each file, with its status as its own header gives it.
         content_digest: tells files of one UID apart.
         allow_for_processing: use For Processing images where no For Presentation image shows the view.
+        allow_lossy_jpeg: use images whose pixels are 8 bit lossy JPEG.
 
     Returns:
         The exams, ordered by exam id; and the records without an exam id, ordered by path.
     """
     images = {record.path: record for record in sorted(records, key=lambda record: record.path)}
+    if not allow_lossy_jpeg:
+        _set_lossy_aside(images)
     _settle_shared_uids(images, content_digest)
     exams: dict[str, Images] = defaultdict(dict)
     for image in images.values():
@@ -65,6 +73,13 @@ def _spacings_differ(views: Sequence[View], laterality: Laterality) -> bool:
     return len(spacings) == 2 and not all(
         math.isclose(a, b, rel_tol=SPACING_TOLERANCE) for a, b in zip(*spacings, strict=True)
     )
+
+
+def _set_lossy_aside(images: Images) -> None:
+    message = "8 bit lossy JPEG: small calcifications may be lost; expected a lossless copy"
+    for image in _used(images):
+        if image.transfer_syntax == LOSSY_JPEG_8_BIT:
+            images[image.path] = refused(image, Reason.LOSSY_NOT_ALLOWED, message)
 
 
 def _settle_shared_uids(images: Images, content_digest: ContentDigest) -> None:
@@ -171,6 +186,7 @@ def _view(images: Images, slot: tuple[Laterality, Position]) -> View:
         size_px=Size(image.rows, image.columns),
         spacing_mm=image.spacing_mm,
         transfer_syntax=image.transfer_syntax,
+        size_bytes=image.size_bytes,
     )
 
 

@@ -20,6 +20,7 @@ class Fragments:
 
     num_offsets: int  # entries of the basic offset table, one for each frame where it is used
     sizes: tuple[int, ...]  # bytes of each fragment, in order
+    starts: tuple[int, ...]  # where each fragment's bytes begin in the file
     torn: bool  # the file ends before the sequence does
     stray: bool  # something that is no item stands between the items
 
@@ -27,6 +28,7 @@ class Fragments:
 def read_fragments(stream: BinaryIO, size: int) -> Fragments:
     """Walk the items from the stream's position; `size` is where the file ends."""
     lengths: list[int] = []
+    starts: list[int] = []
     torn = stray = False
     while len(lengths) <= MAX_FRAGMENTS:
         head = stream.read(8)
@@ -42,9 +44,10 @@ def read_fragments(stream: BinaryIO, size: int) -> Fragments:
             torn = True
             break
         lengths.append(length)
+        starts.append(stream.tell())
         stream.seek(length, 1)
     table, *sizes = lengths or [0]
-    return Fragments(table // 4, tuple(sizes), torn, stray)
+    return Fragments(table // 4, tuple(sizes), tuple(starts[1:]), torn, stray)
 
 
 def check_fragments(fragments: Fragments, num_frames: int, *, one_each: bool) -> None:

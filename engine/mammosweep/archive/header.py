@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from pydicom import uid
@@ -16,16 +13,16 @@ from mammosweep.archive import identity, pixel_module, view_identity
 from mammosweep.archive.attributes import integer, text
 from mammosweep.archive.case import HeaderCase
 from mammosweep.archive.manifest import ManifestRow
-from mammosweep.archive.names import locate
 from mammosweep.archive.parse import parse, quiet
+from mammosweep.archive.patience import each_within
 from mammosweep.archive.pseudonym import Pseudonym
-from mammosweep.archive.source import FileEntry, unreadable
+from mammosweep.archive.source import FileEntry, Source, listed_record, state_of, unreadable
 from mammosweep.archive.verdict import refused
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import Flag, HeaderError, Reason
-from mammosweep.records import ImageRecord, ImageStatus
+from mammosweep.records import ImageRecord
 
-__all__ = ["read_record"]
+__all__ = ["read_record", "read_records"]
 
 HEAD_BYTES = 4096  # preamble and File Meta Information
 DICOM_MARK = slice(128, 132)
@@ -45,7 +42,7 @@ T = TypeVar("T")
 
 
 def read_record(
-    root: Path,
+    source: Source,
     entry: FileEntry,
     *,
     config: ArchiveConfig,
@@ -53,15 +50,36 @@ def read_record(
     manifest_row: ManifestRow | None,
 ) -> ImageRecord:
     """Read a file's header; whatever is wrong with it is in the record. Never raises for bad input."""
-    record = ImageRecord(
-        path=entry.path, status=ImageStatus.USED, size_bytes=entry.size_bytes, mtime_ns=entry.mtime_ns
-    )
-    reader = _FileReader(config, pseudonym, manifest_row)
+    (record,) = read_records(source, [(entry, manifest_row)], config=config, pseudonym=pseudonym)
+    return record
+
+
+def read_records(
+    source: Source,
+    files: Sequence[tuple[FileEntry, ManifestRow | None]],
+    *,
+    config: ArchiveConfig,
+    pseudonym: Pseudonym,
+) -> list[ImageRecord]:
+    """Read several files' headers as `read_record` does, one after the other."""
+
+    def read(file: tuple[FileEntry, ManifestRow | None]) -> ImageRecord:
+        entry, row = file
+        return _read(source, listed_record(entry.path, entry), _FileReader(config, pseudonym, row))
+
+    with quiet():  # here, not in the threads that may hang: it is set for all of the process
+        found = each_within(config.read_deadline_s, read, files)
+    return [
+        refused(listed_record(entry.path, entry), record.reason, str(record))
+        if isinstance(record, HeaderError)
+        else record
+        for (entry, _), record in zip(files, found, strict=True)
+    ]
+
+
+def _read(source: Source, record: ImageRecord, reader: _FileReader) -> ImageRecord:
     try:
-        with quiet(), _open(locate(root, entry.path)) as stream:
-            return _steady(reader, stream, record)
-    except HeaderError as error:
-        return refused(record, error.reason, str(error))
+        return _steady(source, record, reader)
     except OSError as error:
         return refused(record, *unreadable(error))
     except Exception as error:  # hostile bytes reach many lines of pydicom; none may stop a sweep
@@ -70,30 +88,19 @@ def read_record(
         )
 
 
-def _open(path: Path) -> BinaryIO:
-    # Without O_NONBLOCK, a pipe that has taken a file's place since it was listed would wait for ever.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    raise HeaderError(Reason.NOT_A_FILE, "a pipe, socket or device; expected a regular file")
-
-
-def _steady(reader: _FileReader, stream: BinaryIO, record: ImageRecord) -> ImageRecord:
-    """The record, provided that the file is the one listed, before and after it was read."""
-    listed = (record.size_bytes, record.mtime_ns)
-    before = _identity(stream)
-    read = reader(stream, record) if before == listed else record
-    if (before, _identity(stream)) == (listed, listed):
-        return read
+def _steady(source: Source, listed: ImageRecord, reader: _FileReader) -> ImageRecord:
+    """The record, provided that the file is still the one listed once it has been read."""
+    with source.open(listed.path) as stream:
+        try:
+            record = reader(stream, listed)
+        except HeaderError as error:  # may come of a file that grows or shrinks
+            record = refused(listed, error.reason, str(error))
+        size_bytes, mtime_ns = state_of(stream)
+    if size_bytes == listed.size_bytes and mtime_ns in (listed.mtime_ns, None):
+        return record
     return refused(
-        record, Reason.FILE_CHANGED, "the file changed while it was read; index again when it rests"
+        listed, Reason.FILE_CHANGED, "the file changed while it was read; index again when it rests"
     )
-
-
-def _identity(stream: BinaryIO) -> tuple[int, int]:
-    status = os.fstat(stream.fileno())
-    return status.st_size, status.st_mtime_ns
 
 
 class _FileReader:
@@ -224,14 +231,6 @@ def _overrides(case: HeaderCase) -> bool:
     return case.row.says_something
 
 
-def _check_lossy(case: HeaderCase) -> None:
-    if case.file.transfer_syntax == identity.LOSSY_JPEG_8_BIT:
-        raise HeaderError(
-            Reason.LOSSY_NOT_ALLOWED,
-            "8 bit lossy JPEG: small calcifications may be lost; expected a lossless copy",
-        )
-
-
 def _check_view(case: HeaderCase) -> None:
     view_identity.read_laterality(case)
     view_identity.read_view(case)
@@ -253,7 +252,6 @@ CHECKS: tuple[Callable[[HeaderCase], None], ...] = (
     pixel_module.check_luts,
     pixel_module.check_frames,
     view_identity.check_sop_class,
-    _check_lossy,
     pixel_module.check_sign,
     pixel_module.check_window,
     view_identity.check_policy,
@@ -269,4 +267,5 @@ FLAGS: dict[Flag, Callable[[HeaderCase], bool]] = {
     Flag.NUMBER_OF_FRAMES_ZERO: lambda case: integer(case.dataset, "NumberOfFrames") == 0,
     Flag.BURNED_IN_ANNOTATION: lambda case: text(case.dataset, "BurnedInAnnotation") == "YES",
     Flag.FROM_MANIFEST: _overrides,
+    Flag.VENDOR_UNKNOWN: view_identity.is_vendor_unknown,
 }

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,8 +75,8 @@ class Manifest:
         """The row of a file, by its path as records give it."""
         return self.rows.get(relative_path)
 
-    def within(self, root: Path) -> Manifest:
-        """The same with absolute paths below ``root`` made relative to it.
+    def within(self, root: str) -> Manifest:
+        """The same with absolute paths, or URLs, below ``root`` made relative to it.
 
         Raises:
             ConfigError: an absolute and a relative path name one file.
@@ -206,7 +205,9 @@ class _RowReader:
         if not text.strip():
             raise self._wrong("path", "a file's path, relative to the source or absolute")
         # A backslash is an escape of names.py: as written in images.parquet.
-        return posixpath.normpath(text if "\\" in text else escape_name(text))
+        path = text if "\\" in text else escape_name(text)
+        scheme, mark, rest = path.rpartition("://")
+        return scheme + mark + posixpath.normpath(rest)
 
     def _exam_id(self) -> str | None:
         text = self._text("exam_id")
@@ -243,8 +244,7 @@ class _RowReader:
             raise self._wrong("study_date", "a date, such as 2024-01-31 or 20240131") from None
 
 
-def _below(path: str, root: Path) -> str:
-    if not path.startswith("/"):
+def _below(path: str, root: str) -> str:
+    if not path.startswith("/") and "://" not in path:
         return path
-    prefix = escape_name(os.fspath(root)).rstrip("/") + "/"
-    return path.removeprefix(prefix)
+    return path.removeprefix(escape_name(root).rstrip("/") + "/")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["escape_name", "locate"]
+__all__ = ["escape_name", "locate", "unescape_name"]
 
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _UNDECODABLE = range(0xDC80, 0xDD00)  # how Python's surrogateescape carries bytes 0x80 to 0xff
@@ -29,7 +29,12 @@ def escape_name(name: str) -> str:
 
 def locate(root: Path, path: str) -> Path:
     """The file that a record's ``path`` names below ``root``."""
-    return root / _ESCAPE.sub(_unescape, path)
+    return root / unescape_name(path)
+
+
+def unescape_name(path: str) -> str:
+    """A record's ``path`` as its storage knows it."""
+    return _ESCAPE.sub(_unescape, path)
 
 
 def _escape(character: str) -> str:

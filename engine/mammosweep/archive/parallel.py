@@ -11,13 +11,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from mammosweep.archive.header import read_record
+from mammosweep.archive.header import read_records
 from mammosweep.archive.manifest import ManifestRow
 from mammosweep.archive.pseudonym import Pseudonym
-from mammosweep.archive.source import FileEntry
+from mammosweep.archive.source import FileEntry, Source, is_for_every_process
 from mammosweep.archive.verdict import refused
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import Reason
@@ -36,25 +35,22 @@ Job = tuple[FileEntry, ManifestRow | None]
 class HeaderReader:
     """What every process needs to read headers of one source."""
 
-    root: Path
+    source: Source
     config: ArchiveConfig
     key: bytes
 
     def __call__(self, jobs: Sequence[Job]) -> list[ImageRecord]:
         """One record for each file, in the same order."""
         pseudonym = Pseudonym(self.key)
-        return [
-            read_record(self.root, entry, config=self.config, pseudonym=pseudonym, manifest_row=row)
-            for entry, row in jobs
-        ]
+        return read_records(self.source, jobs, config=self.config, pseudonym=pseudonym)
 
 
 def read_all(reader: HeaderReader, jobs: Sequence[Job]) -> Iterator[ImageRecord]:
     """One record for each file, in the order of the jobs whatever the processes' order."""
     workers = reader.config.workers or os.cpu_count() or 1
-    if len(jobs) <= MIN_FILES_FOR_PROCESSES or workers == 1:
-        for job in jobs:
-            yield from reader([job])
+    if len(jobs) <= MIN_FILES_FOR_PROCESSES or workers == 1 or not is_for_every_process(reader.source):
+        for batch in _batches(jobs):
+            yield from reader(batch)
         return
     yield from _read_in_processes(reader, _batches(jobs), workers)
 

@@ -11,7 +11,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import BinaryIO
 
@@ -27,6 +27,7 @@ from pydicom.uid import (
 )
 
 from mammosweep.archive.fragments import Fragments, read_fragments
+from mammosweep.archive.vendors import PRIVATE_TAGS
 from mammosweep.errors import HeaderError, Reason
 
 __all__ = ["UNDEFINED_LENGTH", "Element", "ParsedFile", "PixelElement", "parse", "quiet"]
@@ -49,8 +50,10 @@ WANTED = [
     *("PixelSpacingCalibrationType", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope", "VOILUTSequence"),
     *("ModalityLUTSequence", "LossyImageCompression", "BurnedInAnnotation", "QualityControlImage"),
+    *("PatientOrientation", "PixelPaddingValue", "PixelPaddingRangeLimit", "VOILUTFunction"),
+    *("PresentationLUTShape",),
 ]
-WANTED_TAGS = frozenset(tag for tag in map(tag_for_keyword, WANTED) if tag is not None)
+WANTED_TAGS = PRIVATE_TAGS | {tag for tag in map(tag_for_keyword, WANTED) if tag is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class ParsedFile:
     pixels: PixelElement | None
     num_private: int
     torn: str  # how the file ends too soon, as a sentence; empty when it does not
+    inflated: bytes | None = field(default=None, repr=False)  # a deflated data set; offsets are into it
 
 
 @contextmanager
@@ -118,6 +122,10 @@ def parse(stream: BinaryIO, size: int, head: bytes) -> ParsedFile:
         dataset = _read(watch, head)
     except HeaderError:
         raise
+    except OSError as error:
+        if error.errno is not None:  # the storage's, not pydicom's
+            raise
+        raise watch.failure(error) from None
     except RecursionError:
         raise HeaderError(Reason.HEADER_MALFORMED, "sequences are nested too deeply to be read") from None
     except Exception as error:  # pydicom raises whatever the bytes provoke
@@ -130,6 +138,7 @@ def parse(stream: BinaryIO, size: int, head: bytes) -> ParsedFile:
         pixels=watch.pixels(),
         num_private=watch.num_private,
         torn=watch.torn(),
+        inflated=watch.inflated,
     )
 
 
@@ -143,7 +152,7 @@ def _read(watch: _Watch, head: bytes) -> Dataset:
         watch.stream.seek(0)
         return read_partial(watch.stream, watch, force=True, specific_tags=wanted)
     body = _inflate(watch.stream.read())
-    watch.stream, watch.size = BytesIO(body), len(body)
+    watch.stream, watch.size, watch.inflated = BytesIO(body), len(body), body
     dataset = read_dataset(watch.stream, False, True, stop_when=watch, specific_tags=wanted)
     dataset.file_meta = meta  # type: ignore[assignment]
     return dataset
@@ -155,6 +164,15 @@ def _meta_offset(head: bytes) -> int:
 
 def _inflate(data: bytes) -> bytes:
     """Undo the deflate of PS3.5 A.5, as far as a frame can need."""
+    import imagecodecs  # few archives hold such files
+
+    try:  # libdeflate takes two thirds of zlib's time, and says less of what is wrong
+        return bytes(imagecodecs.deflate_decode(data, raw=True, out=MAX_INFLATED_BYTES))
+    except imagecodecs.DeflateError:
+        return _inflate_or_say_why_not(data)
+
+
+def _inflate_or_say_why_not(data: bytes) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     body = inflater.decompress(data, MAX_INFLATED_BYTES)
     if inflater.unconsumed_tail:
@@ -180,6 +198,7 @@ class _Watch:
 
     stream: BinaryIO
     size: int
+    inflated: bytes | None = None
     last: Element | None = None
     stopped: bool = False
     num_elements: int = 0

@@ -37,6 +37,7 @@ PHOTOMETRICS = frozenset(
     }
 )
 GRAYS = frozenset({"MONOCHROME1", "MONOCHROME2"})
+VOI_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 MAX_LUT_ENTRIES = 1 << 16
 
 
@@ -185,9 +186,11 @@ def _check_lut(item: Dataset, sequence: str) -> None:
             Reason.LUT_INVALID,
             f"{named('LUTDescriptor')} in {named(sequence)} has {len(descriptor)} values; expected 3",
         )
-    entries, bits = int(descriptor[0]) or MAX_LUT_ENTRIES, int(descriptor[2])  # 0 stands for 65,536
-    num_data = _num_lut_values(item)
-    if entries < 0 or num_data < entries or not 8 <= bits <= 16:
+    bits = int(descriptor[2])
+    # Of VR SS, entries above 32,767 read as negative; 0 stands for 65,536.
+    entries = int(descriptor[0]) % MAX_LUT_ENTRIES or MAX_LUT_ENTRIES
+    num_data = _num_lut_words(item) * (2 if bits == 8 else 1)  # 8 bit entries may be packed, two in a word
+    if num_data < entries or not 8 <= bits <= 16:
         raise HeaderError(
             Reason.LUT_INVALID,
             f"{named('LUTDescriptor')} in {named(sequence)} says {entries} entries of {bits} bits where LUT "
@@ -195,7 +198,7 @@ def _check_lut(item: Dataset, sequence: str) -> None:
         )
 
 
-def _num_lut_values(item: Dataset) -> int:
+def _num_lut_words(item: Dataset) -> int:
     try:
         data = item.get("LUTData")
         return len(data) // 2 if isinstance(data, bytes) else len(data)
@@ -223,14 +226,22 @@ def check_sign(case: HeaderCase) -> None:
 
 
 def check_window(case: HeaderCase) -> None:
-    """Of the windows, if any, one can be used, or there is a VOI LUT."""
+    """Of the windows, if any, one can be used, or there is a VOI LUT (C.11.2.1.2.1, C.11.2.1.3)."""
     if items(case.dataset, "VOILUTSequence"):
         return
     centers = _floats_or(case.dataset, "WindowCenter", Reason.WINDOW_INVALID)
     widths = _floats_or(case.dataset, "WindowWidth", Reason.WINDOW_INVALID)
     windows = list(zip_longest(centers, widths, fillvalue=math.nan))
-    if windows and not any(math.isfinite(c) and math.isfinite(w) and w > 0 for c, w in windows):
+    function = text(case.dataset, "VOILUTFunction").upper() or "LINEAR"
+    if windows and function not in VOI_FUNCTIONS:
         raise HeaderError(
             Reason.WINDOW_INVALID,
-            f"none of {len(windows)} windows is usable: {named('WindowWidth')} must be above 0",
+            f"{named('VOILUTFunction')} is a word that is not defined; expected {', '.join(VOI_FUNCTIONS)}",
+        )
+    least = 1.0 if function == "LINEAR" else math.ulp(0.0)
+    if windows and not any(math.isfinite(c) and math.isfinite(w) and w >= least for c, w in windows):
+        raise HeaderError(
+            Reason.WINDOW_INVALID,
+            f"none of {len(windows)} windows is usable: {named('WindowWidth')} must be above 0, and at least "
+            f"1 where {named('VOILUTFunction')} is LINEAR",
         )

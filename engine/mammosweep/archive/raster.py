@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mammosweep.archive.manifest import ManifestRow
 from mammosweep.archive.view_identity import check_spacing
@@ -57,7 +57,9 @@ def read_size(stream: BinaryIO) -> Size:
         raise HeaderError(
             Reason.SIZE_TOO_LARGE, "the image claims more pixels than any mammogram has"
         ) from None
-    except UnidentifiedImageError:
+    except OSError as error:
+        if error.errno is not None:  # the storage's, not Pillow's
+            raise
         raise HeaderError(Reason.HEADER_MALFORMED, "the image's header is damaged; copy it again") from None
     except Exception as error:  # each format's reader raises its own
         raise HeaderError(

@@ -23,6 +23,7 @@ SET_ASIDE_REASONS = frozenset(
         Reason.LATERALITY_MISSING,
         Reason.LATERALITY_CONFLICT,
         Reason.BOTH_BREASTS,
+        Reason.SIDE_CONTRADICTED,
         Reason.VIEW_MISSING,
         Reason.VIEW_UNSUPPORTED,
         Reason.EXTRA_VIEW,

@@ -14,6 +14,7 @@ from mammosweep.archive.attributes import floats, items, named, shown, text, wor
 from mammosweep.archive.case import HeaderCase
 from mammosweep.archive.identity import syntax_name
 from mammosweep.archive.sop_classes import FOR_PROCESSING_CLASSES, MAMMOGRAPHY_CLASSES, VOUCHABLE_CLASSES
+from mammosweep.archive.vendors import profile_of, side_and_view
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import HeaderError, Reason
 from mammosweep.records import Laterality, Position
@@ -23,6 +24,7 @@ __all__ = [
     "check_sop_class",
     "check_spacing",
     "is_for_processing",
+    "is_vendor_unknown",
     "read_laterality",
     "read_spacing",
     "read_view",
@@ -147,7 +149,7 @@ def _sides(dataset: Dataset) -> dict[str, str]:
 
 
 def read_view(case: HeaderCase) -> Position:
-    """The manifest's; else the View Code Sequence without modifiers; else View Position."""
+    """The manifest's; else the View Code Sequence without modifiers; else View Position; the vendor's."""
     if case.row.view is not None:
         return case.row.view
     coded = items(case.dataset, "ViewCodeSequence")[:1]
@@ -158,16 +160,36 @@ def read_view(case: HeaderCase) -> Position:
         return _coded_view(code, text(coded[0], "CodingSchemeDesignator"))
     position = text(case.dataset, "ViewPosition").upper()
     if not position:
-        raise HeaderError(
-            Reason.VIEW_MISSING,
-            f"{named('ViewCodeSequence')} and {named('ViewPosition')} are empty; give the view in a manifest",
-        )
+        return _vendors_view(case)
     if position not in POSITIONS:
         raise HeaderError(
             Reason.VIEW_UNSUPPORTED,
             f"{named('ViewPosition')} is {shown(position, OTHER_VIEWS)}; expected 'CC' or 'MLO'",
         )
     return Position(position)
+
+
+def _vendors_view(case: HeaderCase) -> Position:
+    """As the machine's own attribute says, provided that it is of the same breast."""
+    found = side_and_view(case.dataset)
+    if found is None:
+        raise HeaderError(
+            Reason.VIEW_MISSING,
+            f"{named('ViewCodeSequence')} and {named('ViewPosition')} are empty; give the view in a manifest",
+        )
+    side, position = found
+    if side is not read_laterality(case):
+        raise HeaderError(
+            Reason.LATERALITY_CONFLICT,
+            f"the machine's own attribute says {side}{position}, of the other breast than "
+            f"{named('ImageLaterality')}; say which is right in a manifest",
+        )
+    return position
+
+
+def is_vendor_unknown(case: HeaderCase) -> bool:
+    """Whether the standard alone says what the image is: no profile of its machine, and no manifest."""
+    return case.file.pixels is not None and not case.is_vouched_for and profile_of(case.dataset) is None
 
 
 def _check_modifiers(item: Dataset) -> None:

@@ -47,6 +47,7 @@ class BundleManifest:
     lesion_types: tuple[LesionType, ...]  # what it was fitted for; nothing else is ever reported
     grid_mm: float
     allow_for_processing: bool
+    allow_lossy_jpeg: bool = False  # 8 bit, set aside otherwise: small calcifications may be lost in it
     detector: DetectorSpec
     match_threshold: float
     aggregation: str  # see exam/score.py
@@ -89,6 +90,9 @@ def _checked(folder: Path, manifest: BundleManifest) -> BundleManifest:
     areas = [b.area for b in spec.buckets]
     problems = {
         "grid_mm must lie in 0.05..1": not 0.05 <= manifest.grid_mm <= 1,
+        "allow_for_processing and allow_lossy_jpeg must be true or false": not (
+            isinstance(manifest.allow_for_processing, bool) and isinstance(manifest.allow_lossy_jpeg, bool)
+        ),
         "lesion_types must not be empty": not manifest.lesion_types,
         "detector.anchor_sizes needs one size for each of 5 levels": len(spec.anchor_sizes) != 5,
         f"detector.buckets must be multiples of {STRIDE}, smallest first": not areas

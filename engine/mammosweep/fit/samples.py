@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mammosweep.archive.catalog import index
-from mammosweep.archive.names import locate
+from mammosweep.archive.source import open_source
 from mammosweep.config import SweepConfig
 from mammosweep.errors import ImageError
 from mammosweep.geometry import PixelGrid
-from mammosweep.pixels.decode import decode
 from mammosweep.pixels.normalise import NormalisedView, normalise
-from mammosweep.records import LESION_TYPES, ExamRef, LesionType, View
+from mammosweep.pixels.reader import FrameReader, PendingFrame
+from mammosweep.records import LESION_TYPES, LesionType, View
 
 __all__ = ["ExamSample", "TrueLesion", "ViewSample", "read_samples"]
 
@@ -83,25 +82,25 @@ def read_samples(archive: Path, grid_mm: float, config: SweepConfig | None = Non
         SourceError: the archive or its truth.parquet cannot be read.
     """
     config = config or SweepConfig()
-    catalog = index(archive, config=config.archive)
+    source = open_source(archive, config=config.archive)
     truth = _truth(archive / "truth.parquet")
-
-    def read(exam: ExamRef) -> ExamSample:
-        views = tuple(_views(exam, catalog.root, truth, grid_mm, config))
-        return ExamSample(exam_id=exam.exam_id, views=views)
-
-    exams = catalog.exams()
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        return [sample for sample in pool.map(read, exams) if sample.views]
+    exams = index(archive, config=config.archive).exams()
+    with FrameReader(config.pixels, grid_mm) as frames:
+        asked = [(exam, [(view, frames.request(source, view)) for view in exam.views]) for exam in exams]
+        samples = [
+            ExamSample(exam_id=exam.exam_id, views=tuple(_views(pending, truth, grid_mm)))
+            for exam, pending in asked
+        ]
+    return [sample for sample in samples if sample.views]
 
 
 def _views(
-    exam: ExamRef, root: Path, truth: dict[str, list[TrueLesion]], grid_mm: float, config: SweepConfig
+    asked: list[tuple[View, PendingFrame]], truth: dict[str, list[TrueLesion]], grid_mm: float
 ) -> Iterator[ViewSample]:
-    for view in exam.views:
+    for view, pending in asked:
         try:
-            frame = decode(locate(root, view.path), view, config.pixels)
-            normalised = normalise(frame, view.spacing_mm, grid_mm)
+            with pending as frame:
+                normalised = normalise(frame, view.spacing_mm, grid_mm)
         except ImageError:
             continue  # a view that a sweep would not use either
         yield ViewSample(

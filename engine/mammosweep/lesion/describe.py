@@ -13,7 +13,7 @@ from mammosweep.bundle.load import LESION
 from mammosweep.detect.buckets import ExamBatch
 from mammosweep.detect.detector import Candidates
 from mammosweep.errors import BundleError
-from mammosweep.geometry import PixelGrid
+from mammosweep.geometry import PixelGrid, clipped
 from mammosweep.lesion.character import MALIGNANCY, CharacterNetwork, character_words
 from mammosweep.lesion.depth import DepthNetwork
 from mammosweep.lesion.quadrant import QuadrantNetwork, quadrant_words
@@ -55,7 +55,7 @@ class LesionStage:
         depths = self.networks.depth(seen).tolist()
         character = self.networks.character(found.embeddings)
         malignancies = character[MALIGNANCY].sigmoid().tolist()
-        boxes_px = grid.to_native(found.boxes.numpy())
+        boxes_px = clipped(grid.to_native(found.boxes.numpy()), view.size_px)
         kinds = [LESION_TYPES[label - 1] for label in found.labels.tolist()]
         return [
             Finding(

@@ -1,60 +1,83 @@
-"""The decoder seam: one file in, stored pixels and their presentation table out.
+"""One file's bytes become a frame: parse, check, decode, and say what stored values mean.
 
-A `Frame` keeps stored values as they are and says what they mean in a table: rescale, padding, VOI and
-polarity are functions of a stored value alone, so one table lookup applies them all.
+What is hostile about a file is met here and in what this calls, so it runs in a worker process that may be
+lost (`isolation/`); `read_frame` itself knows nothing of processes.
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+import io
+from collections.abc import Callable
+from typing import BinaryIO, cast
 
 import numpy as np
-import pydicom
-from numpy.typing import NDArray
-from pydicom import Dataset
-from pydicom.encaps import generate_frames
-from pydicom.uid import UID
+from pydicom.dataset import Dataset
 
-from mammosweep.config import PixelsConfig
+from mammosweep.archive import pixel_module
+from mammosweep.archive.attributes import integer, text, words
+from mammosweep.archive.case import HeaderCase
+from mammosweep.archive.manifest import ManifestRow
+from mammosweep.archive.parse import ParsedFile, parse, quiet
+from mammosweep.config import ArchiveConfig, PixelsConfig
 from mammosweep.errors import DecodeError, Flag, Reason
 from mammosweep.geometry import Size
-from mammosweep.pixels import cpu
-from mammosweep.pixels.photometry import identity_table, presentation_table
+from mammosweep.pixels.codestream import CodestreamInfo, check_codestream
+from mammosweep.pixels.decoders.raster import decode_raster
+from mammosweep.pixels.decoders.table import choose
+from mammosweep.pixels.frame import EncodedFrame, Frame, Stored, reduced_size
+from mammosweep.pixels.photometry import identity_table, needs_full_resolution, presentation_table
 from mammosweep.records import View
 
-__all__ = ["Decoder", "Frame", "decode"]
+__all__ = ["Allocate", "read_frame"]
+
+Allocate = Callable[[Size], Stored]
+"""Gives the (rows, columns) array that a frame is decoded into, filled with anything."""
+
+HEAD_BYTES = 4096  # preamble and File Meta Information
+
+CHECKS = (
+    pixel_module.check_presence,
+    pixel_module.check_size,
+    pixel_module.check_photometric,
+    pixel_module.check_bits,
+    pixel_module.check_sign,
+    pixel_module.check_frames,
+    pixel_module.check_pixel_bytes,
+    pixel_module.check_rescale,
+    pixel_module.check_luts,
+)
+"""The header's checks that decoding relies on, made again on the bytes that are decoded."""
+
+# Sizes are bounded by max_megapixels here.
+UNBOUNDED = ArchiveConfig(max_rows_columns=65535)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One image's stored pixels and what they mean."""
-
-    stored: NDArray[np.uint16] = field(repr=False)  # (rows, columns), as in the file
-    table: NDArray[np.float32] = field(
-        repr=False
-    )  # (65536,) stored value -> presented gray, 0 dark, 1 bright
-    voi: str = "full range"  # which of the header's presentations was chosen
-    flags: tuple[Flag, ...] = ()
+def allocate_anew(size: Size) -> Stored:
+    """A new array."""
+    return np.empty((size.rows, size.columns), np.uint16)
 
 
-class Decoder(Protocol):
-    """Decodes one frame's bytes of one transfer syntax."""
+def read_frame(
+    data: bytes | memoryview,
+    view: View,
+    config: PixelsConfig,
+    *,
+    grid_mm: float | None = None,
+    allocate: Allocate = allocate_anew,
+) -> Frame:
+    """Decode a view from its file's bytes.
 
-    def __call__(
-        self, data: bytes, size: Size, bits_allocated: int
-    ) -> NDArray[np.uint16] | NDArray[np.uint8]:
-        """(rows, columns) stored values; DecodeError when the bytes do not hold them."""
-
-
-def decode(path: Path, view: View, config: PixelsConfig) -> Frame:
-    """Read and decode one view.
+    Args:
+        data: the whole file.
+        view: what the catalog knows of it.
+        config: limits, and which decoders may be used.
+        grid_mm: the finest grid that the frame is wanted for: where the codestream holds the frame at lower
+            resolutions, the lowest one that is still finer is decoded. None: the full resolution.
+        allocate: gives the array that the pixels are decoded into.
 
     Raises:
-        DecodeError: the file vanished or changed, or its pixels are missing, damaged, of another size
-            than the header says, larger than ``pixels.max_megapixels``, or all alike.
+        HeaderError, DecodeError: the bytes are another file than the catalog knows, or its pixels are
+            missing, damaged, of another size than the header says, larger than ``max_megapixels``, or alike.
     """
     if view.size_px.area > config.max_megapixels * 1e6:
         raise DecodeError(
@@ -62,89 +85,160 @@ def decode(path: Path, view: View, config: PixelsConfig) -> Frame:
             f"the frame has {view.size_px.rows} x {view.size_px.columns} pixels; at most "
             f"{config.max_megapixels:g} megapixels are decoded (pixels.max_megapixels)",
         )
-    frame = _raster(path, view) if view.transfer_syntax.startswith("image/") else _dicom(path, view)
+    if view.size_bytes and len(data) != view.size_bytes:
+        raise DecodeError(
+            Reason.FILE_CHANGED,
+            f"the file has {len(data)} bytes and had {view.size_bytes} when it was indexed; index it again",
+        )
+    if view.transfer_syntax.startswith("image/"):
+        frame = _raster(data, view, allocate)
+    else:
+        with quiet():  # pydicom's warnings quote header values
+            frame = _dicom(memoryview(data), view, config, grid_mm, allocate)
+    return _checked(frame)
+
+
+def _dicom(
+    data: memoryview, view: View, config: PixelsConfig, grid_mm: float | None, allocate: Allocate
+) -> Frame:
+    file = parse(cast("BinaryIO", _Stream(data)), len(data), bytes(data[:HEAD_BYTES]))
+    dataset = file.dataset
+    _check_header(file, view)
+    encoded = _encoded(file, data, view)
+    info = check_codestream(encoded, max_pixels=int(config.max_megapixels * 1e6))
+    table, voi = presentation_table(dataset)
+    reduce = 0
+    if config.reduced_resolution and grid_mm is not None and not needs_full_resolution(dataset, table):
+        reduce = min(_levels_finer_than(grid_mm, view.spacing_mm), info.num_levels)
+    stored, reduce = _decoded(encoded, info, config, reduce, allocate)
+    return Frame(
+        stored=stored,
+        table=table,
+        size_px=view.size_px,
+        reduce=reduce,
+        voi=voi,
+        orientation=_orientation(dataset),
+        flags=_mask_stray_bits(stored, encoded.bits_stored) + _recovered(encoded, info),
+    )
+
+
+class _Stream(io.RawIOBase):
+    """Bytes as a file, without a copy."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        piece = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
+def _check_header(file: ParsedFile, view: View) -> None:
+    """The file is the one that was indexed, and its pixels are described as decoders need it."""
+    if text(file.dataset, "SOPInstanceUID") != view.sop_instance_uid:
+        raise DecodeError(
+            Reason.FILE_CHANGED, "the file holds another instance than when it was indexed; index it again"
+        )
+    if file.torn:
+        raise DecodeError(Reason.TRUNCATED, file.torn)
+    case = HeaderCase(file, ManifestRow(path=view.path), UNBOUNDED)
+    for check in CHECKS:
+        check(case)
+    found = Size(integer(file.dataset, "Rows") or 0, integer(file.dataset, "Columns") or 0)
+    if found != view.size_px:
+        raise DecodeError(
+            Reason.FILE_CHANGED,
+            f"Rows x Columns is {found.rows} x {found.columns} and was {view.size_px.rows} x "
+            f"{view.size_px.columns} when the file was indexed; index it again",
+        )
+
+
+def _encoded(file: ParsedFile, data: memoryview, view: View) -> EncodedFrame:
+    pixels = file.pixels
+    if pixels is None:
+        raise DecodeError(Reason.NO_PIXEL_DATA, "Pixel Data (7FE0,0010) is missing; expected one frame")
+    body = memoryview(file.inflated) if file.inflated is not None else data
+    if pixels.fragments is None:
+        start = pixels.element.offset
+        pieces = [body[start : start + pixels.element.length]]
+    else:
+        fragments = zip(pixels.fragments.starts, pixels.fragments.sizes, strict=True)
+        pieces = [body[start : start + size] for start, size in fragments]
+    return EncodedFrame(
+        data=pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces)),
+        transfer_syntax=file.transfer_syntax,
+        size_px=view.size_px,
+        bits_allocated=integer(file.dataset, "BitsAllocated") or 0,
+        bits_stored=integer(file.dataset, "BitsStored") or 0,
+    )
+
+
+def _levels_finer_than(grid_mm: float, spacing_mm: tuple[float, float]) -> int:
+    """How often a frame can be halved and its pixels still be no coarser than the grid's."""
+    levels = 0
+    while max(spacing_mm) * 2 ** (levels + 1) <= grid_mm:
+        levels += 1
+    return levels
+
+
+def _decoded(
+    encoded: EncodedFrame, info: CodestreamInfo, config: PixelsConfig, reduce: int, allocate: Allocate
+) -> tuple[Stored, int]:
+    codec = choose(info.transfer_syntax, reduce=reduce, prefer=config.decoder)
+    reduce = reduce if codec.can_reduce else 0
+    stored = allocate(reduced_size(encoded.size_px, reduce))
+    codec.load()(encoded, stored, reduce=reduce)
+    return stored, reduce
+
+
+def _mask_stray_bits(stored: Stored, bits_stored: int) -> tuple[Flag, ...]:
+    mask = (1 << bits_stored) - 1
+    if int(stored.max()) <= mask:
+        return ()
+    np.bitwise_and(stored, np.uint16(mask), out=stored)
+    return (Flag.STRAY_BITS_MASKED,)
+
+
+def _recovered(encoded: EncodedFrame, info: CodestreamInfo) -> tuple[Flag, ...]:
+    is_other = info.transfer_syntax != encoded.transfer_syntax
+    return (Flag.TRANSFER_SYNTAX_RECOVERED,) if is_other else ()
+
+
+def _orientation(dataset: Dataset) -> tuple[str, str] | None:
+    values = words(dataset, "PatientOrientation")
+    return (values[0], values[1]) if len(values) == 2 else None
+
+
+def _raster(data: bytes | memoryview, view: View, allocate: Allocate) -> Frame:
+    pixels = decode_raster(data, view.transfer_syntax, view.size_px)
+    stored = allocate(view.size_px)
+    stored[...] = pixels
+    return Frame(stored=stored, table=identity_table(_bits_used(stored)), size_px=view.size_px)
+
+
+def _bits_used(pixels: Stored) -> int:
+    """The fewest bits that hold its values: exports keep 12 bit values in 16 bit files and do not say so."""
+    return max(int(pixels.max()).bit_length(), 8)
+
+
+def _checked(frame: Frame) -> Frame:
     if frame.stored.min() == frame.stored.max():
         raise DecodeError(
             Reason.BLANK_IMAGE,
             f"every pixel has the stored value {frame.stored.flat[0]}; expected a mammogram",
         )
     return frame
-
-
-def _dicom(path: Path, view: View) -> Frame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's warnings quote header values
-        try:
-            dataset = pydicom.dcmread(path, force=True)
-        except FileNotFoundError:
-            raise DecodeError(
-                Reason.FILE_MISSING, "the file was there when indexed and is gone now"
-            ) from None
-        except OSError as error:
-            raise DecodeError(Reason.READ_FAILED, f"the file cannot be read: {error.strerror}") from None
-        except Exception as error:  # pydicom raises what the bytes provoke
-            raise DecodeError(
-                Reason.HEADER_MALFORMED, f"the header cannot be parsed ({type(error).__name__})"
-            ) from None
-        if dataset.get("SOPInstanceUID") != view.sop_instance_uid:
-            raise DecodeError(Reason.FILE_CHANGED, "the file holds another instance than when it was indexed")
-        stored, flags = _stored(dataset, view)
-        table, voi = presentation_table(dataset)
-    return Frame(stored, table, voi, flags)
-
-
-def _stored(dataset: Dataset, view: View) -> tuple[NDArray[np.uint16], tuple[Flag, ...]]:
-    decoder = cpu.DECODERS.get(UID(view.transfer_syntax))
-    if decoder is None:
-        raise DecodeError(
-            Reason.TRANSFER_SYNTAX, f"no decoder for transfer syntax {view.transfer_syntax} on this machine"
-        )
-    stored = decoder(_frame_bytes(dataset, view), view.size_px, int(dataset.BitsAllocated))
-    if stored.shape != (view.size_px.rows, view.size_px.columns):
-        raise DecodeError(
-            Reason.SIZE_MISMATCH,
-            f"the compressed image is {' x '.join(map(str, stored.shape))}; Rows x Columns says "
-            f"{view.size_px.rows} x {view.size_px.columns}",
-        )
-    mask = (1 << int(dataset.BitsStored)) - 1
-    if int(stored.max()) > mask:
-        return (stored & mask).astype(np.uint16), (Flag.STRAY_BITS_MASKED,)
-    return np.require(stored, np.uint16, ["C", "W"]), ()  # PyTorch takes writable arrays only
-
-
-def _frame_bytes(dataset: Dataset, view: View) -> bytes:
-    if "PixelData" not in dataset or not dataset.PixelData:
-        raise DecodeError(Reason.NO_PIXEL_DATA, "Pixel Data (7FE0,0010) is missing or empty")
-    if not UID(view.transfer_syntax).is_encapsulated:
-        return bytes(dataset.PixelData)
-    try:
-        frames = list(generate_frames(dataset.PixelData, number_of_frames=1))
-    except Exception as error:  # pydicom raises ValueError, struct.error and others on broken fragments
-        raise DecodeError(
-            Reason.FRAGMENTS_INVALID, f"the encapsulated fragments cannot be read ({type(error).__name__})"
-        ) from None
-    if len(frames) != 1 or not frames[0]:
-        raise DecodeError(Reason.FRAGMENTS_INVALID, f"Pixel Data holds {len(frames)} frames; expected 1")
-    return frames[0]
-
-
-def _raster(path: Path, view: View) -> Frame:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DecodeError(Reason.FILE_MISSING, "the file was there when indexed and is gone now") from None
-    except OSError as error:
-        raise DecodeError(Reason.READ_FAILED, f"the file cannot be read: {error.strerror}") from None
-    pixels = cpu.decode_raster(data, view.transfer_syntax)
-    if pixels.shape != (view.size_px.rows, view.size_px.columns):
-        raise DecodeError(
-            Reason.SIZE_MISMATCH,
-            f"the image is {' x '.join(map(str, pixels.shape))}; its header said "
-            f"{view.size_px.rows} x {view.size_px.columns} when indexed",
-        )
-    return Frame(np.require(pixels, np.uint16, ["C", "W"]), identity_table(_bits_used(pixels)))
-
-
-def _bits_used(pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> int:
-    """The fewest bits that hold its values: exports keep 12 bit values in 16 bit files and do not say so."""
-    return max(int(pixels.max()).bit_length(), 8)

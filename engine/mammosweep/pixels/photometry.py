@@ -1,11 +1,15 @@
 """What a stored value means: modality rescale, padding, VOI and polarity as one table.
 
 Policy, in order: the first VOI LUT of the sequence; else the first usable window (VOI LUT Function LINEAR,
-LINEAR_EXACT or SIGMOID); else the full range that Bits Stored allows. Polarity is applied once, about the
-range's bounds: Presentation LUT Shape if present, else Photometric Interpretation MONOCHROME1.
+LINEAR_EXACT or SIGMOID); else the full range that Bits Stored allows. The choice is recorded as one of
+``VOI LUT 1``, ``window N FUNCTION`` (N counts from 1 in the header's order) and ``full range``. Polarity is
+applied once, about the range's bounds: Presentation LUT Shape if present, else Photometric Interpretation
+MONOCHROME1. Padding is black whatever the polarity.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +17,22 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 
 from mammosweep.errors import DecodeError, Reason
+from mammosweep.pixels.lut import Lut, read_lut
 
-__all__ = ["identity_table", "presentation_table"]
+__all__ = ["identity_table", "needs_full_resolution", "presentation_table"]
 
 Table = NDArray[np.float32]
+Values = NDArray[np.float64]
+
 NUM_STORED_VALUES = 1 << 16
+LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
+FUNCTIONS = (LINEAR, LINEAR_EXACT, SIGMOID)
+
+SHAPES = {"IDENTITY": False, "INVERSE": True}
+"""Presentation LUT Shape (2050,0020) of images, and whether it inverts; printers know other words."""
+
+BRIGHT_PADDING = 0.1
+"""Gray beside the padding's values from which on a blend of padding and air shows as a rim."""
 
 
 def identity_table(bits: int) -> Table:
@@ -30,103 +45,141 @@ def presentation_table(dataset: Dataset) -> tuple[Table, str]:
     """(65536,) presented gray in 0..1 for every stored value, and the name of the VOI that was chosen.
 
     Raises:
-        DecodeError: a LUT cannot be read, or the rescaled range is not finite.
+        DecodeError: a LUT cannot be read, no window is usable, or the rescaled range is not finite.
     """
-    bits = int(dataset.BitsStored)
-    stored = np.arange(1 << bits, dtype=np.float64)
-    rescaled = _rescale(stored, dataset)
-    gray, voi = _voi(rescaled, dataset)
+    stored = np.arange(1 << int(dataset.BitsStored), dtype=np.float64)
+    with np.errstate(over="ignore", under="ignore"):  # extreme windows saturate
+        rescaled, bounds = _rescale(stored, dataset)
+        gray, voi = _voi(rescaled, bounds, dataset)
     if _is_inverted(dataset):
         gray = 1.0 - gray
-    gray[_padding(stored, dataset)] = 0.0
+    low, high = _padding(dataset)
+    gray[(stored >= low) & (stored <= high)] = 0.0
     table = np.full(NUM_STORED_VALUES, gray[-1], dtype=np.float32)
     table[: stored.size] = gray
     return table, voi
 
 
-def _rescale(stored: NDArray[np.float64], dataset: Dataset) -> NDArray[np.float64]:
-    """The Modality LUT where there is one, else Rescale Slope and Intercept (PS3.3 C.11.1)."""
+def needs_full_resolution(dataset: Dataset, table: Table) -> bool:
+    """Whether an image must not be decoded at a lower resolution, whose pixels are means of stored values.
+
+    Padding that would be presented bright, were it not padding, and the dark air beside it have a mean that
+    is neither: it would show as a bright rim around the image.
+    """
+    low, high = _padding(dataset)
+    beside = [value for value in (low - 1, high + 1) if low <= high and 0 <= value < 1 << dataset.BitsStored]
+    return any(table[value] > BRIGHT_PADDING for value in beside)
+
+
+def _rescale(stored: Values, dataset: Dataset) -> tuple[Values, tuple[float, float]]:
+    """The Modality LUT where there is one, else Rescale Slope and Intercept (PS3.3 C.11.1); its bounds."""
     sequence = dataset.get("ModalityLUTSequence")
     if sequence:
-        return _lut(stored, sequence[0])[0]
-    slope = float(dataset.get("RescaleSlope", 1) or 1)
-    intercept = float(dataset.get("RescaleIntercept", 0) or 0)
+        lut = _lut(dataset, sequence[0], signed=False)
+        return lut.of(stored), (0.0, float(lut.largest))
+    slope, intercept = (_number(dataset, k, d) for k, d in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)))
     rescaled = stored * slope + intercept
-    if not np.isfinite(rescaled).all():
+    low, high = float(rescaled.min()), float(rescaled.max())
+    if not (np.isfinite([low, high]).all() and low < high):
         raise DecodeError(
-            Reason.RESCALE_INVALID, "Rescale Slope and Intercept give values that are not finite"
+            Reason.RESCALE_INVALID,
+            "Rescale Slope (0028,1053) and Intercept (0028,1052) map the stored values to "
+            f"{low:g}..{high:g}; expected a finite range",
         )
-    return rescaled
+    return rescaled, (low, high)
 
 
-def _voi(values: NDArray[np.float64], dataset: Dataset) -> tuple[NDArray[np.float64], str]:
+def _voi(values: Values, bounds: tuple[float, float], dataset: Dataset) -> tuple[Values, str]:
     sequence = dataset.get("VOILUTSequence")
     if sequence:
-        mapped, largest = _lut(values, sequence[0])
-        return mapped / largest, "VOI LUT 1"
-    for index, (center, width) in enumerate(zip(*_windows(dataset), strict=False), start=1):
-        function = str(dataset.get("VOILUTFunction", "LINEAR") or "LINEAR")
-        if width > 0 and np.isfinite([center, width]).all():
-            return _window(values, center, width, function), f"window {index} {function}"
-    low, high = sorted((values[0], values[-1]))
-    return (values - low) / (high - low), "full range"
+        lut = _lut(dataset, sequence[0], signed=bounds[0] < 0)
+        return lut.of(values) / lut.largest, "VOI LUT 1"
+    windows = list(zip(_numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth"), strict=False))
+    if not windows:
+        low, high = bounds
+        return np.clip((values - low) / (high - low), 0.0, 1.0), "full range"
+    function = _function(dataset)
+    for number, (center, width) in enumerate(windows, start=1):
+        if _is_usable(center, width, function):
+            return _window(values, center, width, function), f"window {number} {function}"
+    raise DecodeError(
+        Reason.WINDOW_INVALID,
+        f"none of {len(windows)} windows is usable: Window Width (0028,1051) must be above 0, and at least 1 "
+        "where VOI LUT Function (0028,1056) is LINEAR",
+    )
 
 
-def _windows(dataset: Dataset) -> tuple[list[float], list[float]]:
-    return _floats(dataset.get("WindowCenter")), _floats(dataset.get("WindowWidth"))
+def _function(dataset: Dataset) -> str:
+    function = str(dataset.get("VOILUTFunction") or LINEAR).strip().upper()
+    if function not in FUNCTIONS:
+        raise DecodeError(
+            Reason.WINDOW_INVALID,
+            f"VOI LUT Function (0028,1056) is a word that is not defined; expected {', '.join(FUNCTIONS)}",
+        )
+    return function
 
 
-def _floats(value: object) -> list[float]:
-    if value is None or value == "":
-        return []
-    return [float(v) for v in (value if isinstance(value, MultiValue | list) else [value])]  # type: ignore[arg-type]
+def _is_usable(center: float, width: float, function: str) -> bool:
+    """C.11.2.1.2.1: a LINEAR window is at least 1 wide; C.11.2.1.3: the others are wider than 0."""
+    return bool(np.isfinite([center, width]).all()) and (width >= 1 if function == LINEAR else width > 0)
 
 
-def _window(values: NDArray[np.float64], center: float, width: float, function: str) -> NDArray[np.float64]:
+def _window(values: Values, center: float, width: float, function: str) -> Values:
     """LINEAR, LINEAR_EXACT and SIGMOID of PS3.3 C.11.2.1.2 and C.11.2.1.3, with output range 0..1."""
-    if function == "SIGMOID":
-        return 1.0 / (1.0 + np.exp(-4.0 * (values - center) / width))
-    if function == "LINEAR_EXACT":
+    if function == SIGMOID:
+        return 1.0 / (1.0 + np.exp(np.clip(-4.0 * ((values - center) / width), -700.0, 700.0)))
+    if function == LINEAR_EXACT:
         return np.clip((values - center) / width + 0.5, 0.0, 1.0)
-    # A LINEAR window of width 1 is a step at center - 0.5 (C.11.2.1.2.1).
-    if width <= 1:
+    if width == 1:  # a step (C.11.2.1.2.1, note 4)
         return (values > center - 0.5).astype(np.float64)
     return np.clip((values - (center - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0)
 
 
-def _lut(values: NDArray[np.float64], item: Dataset) -> tuple[NDArray[np.float64], int]:
-    """What a Modality or VOI LUT maps values to, and the largest value that it can give.
+def _lut(dataset: Dataset, item: Dataset, *, signed: bool) -> Lut:
+    return read_lut(item, big_endian=_is_big_endian(dataset), signed=signed)
 
-    Its descriptor is number of entries, first value mapped, bits per entry (PS3.3 C.11.1.1.1, C.11.2.1.1).
-    """
-    try:
-        entries, first, bits = (int(v) for v in item.LUTDescriptor)
-        raw = item.LUTData
-        data = np.frombuffer(raw, "<u2") if isinstance(raw, bytes) else np.asarray(raw)
-    except (AttributeError, TypeError, ValueError):
-        raise DecodeError(Reason.LUT_INVALID, "a LUT's descriptor or data cannot be read") from None
-    entries = entries or NUM_STORED_VALUES  # 0 stands for 65,536
-    if data.size < entries or not 8 <= bits <= 16:
-        raise DecodeError(
-            Reason.LUT_INVALID,
-            f"LUT Descriptor (0028,3002) says {entries} entries of {bits} bits; LUT Data holds {data.size}",
-        )
-    position = np.clip(values - first, 0, entries - 1).astype(np.int64)
-    return data[position].astype(np.float64), (1 << bits) - 1
+
+def _is_big_endian(dataset: Dataset) -> bool:
+    """How the file is written: LUT Data of VR OW come from pydicom as they stand in it."""
+    meta = getattr(dataset, "file_meta", None)
+    syntax = meta.get("TransferSyntaxUID") if meta is not None else None
+    if syntax:
+        return str(syntax) == "1.2.840.10008.1.2.2"
+    return dataset.original_encoding[1] is False
 
 
 def _is_inverted(dataset: Dataset) -> bool:
-    shape = str(dataset.get("PresentationLUTShape", "") or "")
-    if shape:
-        return shape == "INVERSE"
-    return str(dataset.get("PhotometricInterpretation", "")) == "MONOCHROME1"
+    shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
+    is_monochrome1 = str(dataset.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1"
+    return SHAPES.get(shape, is_monochrome1)
 
 
-def _padding(stored: NDArray[np.float64], dataset: Dataset) -> NDArray[np.bool_]:
-    """Pixel Padding Value, or the range from it to Pixel Padding Range Limit (PS3.3 C.7.5.1.1.2)."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
-        return np.zeros(stored.shape, dtype=np.bool_)
-    limit = dataset.get("PixelPaddingRangeLimit", value)
-    low, high = sorted((int(value), int(limit)))
-    return (stored >= low) & (stored <= high)
+def _padding(dataset: Dataset) -> tuple[int, int]:
+    """Pixel Padding Value, or the range from it to Pixel Padding Range Limit (PS3.3 C.7.5.1.1.2).
+
+    First and last stored value; the last is the smaller one where there is no padding.
+    """
+    if dataset.get("PixelPaddingValue") is None:
+        return 0, -1
+    value = _number(dataset, "PixelPaddingValue", 0.0)
+    limit = _number(dataset, "PixelPaddingRangeLimit", value)
+    # Written as SS, values above 32,767 read as negative; the pixels are unsigned.
+    low, high = sorted(int(v) % NUM_STORED_VALUES for v in (value, limit))
+    return low, high
+
+
+def _number(dataset: Dataset, keyword: str, default: float) -> float:
+    values = _numbers(dataset, keyword) or [default]
+    if len(values) > 1 or not np.isfinite(values[0]):
+        raise DecodeError(Reason.HEADER_MALFORMED, f"{keyword} is not one finite number")
+    return values[0]
+
+
+def _numbers(dataset: Dataset, keyword: str) -> list[float]:
+    value: Any = dataset.get(keyword)
+    if value is None or value == "":
+        return []
+    try:
+        return [float(v) for v in (value if isinstance(value, MultiValue | list | tuple) else [value])]
+    except (TypeError, ValueError):
+        raise DecodeError(Reason.HEADER_MALFORMED, f"{keyword} does not hold numbers") from None

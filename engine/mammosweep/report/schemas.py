@@ -72,6 +72,8 @@ _IMAGES: list[Column] = [
     _REASON,
     _MESSAGE,
     _FLAGS,
+    ("voi", _TEXT, "which of the header's presentations was applied; null where pixels were not read"),
+    ("levels_left_out", pa.int32(), "of the wavelet transform, where the network's grid needed no finer one"),
 ]
 
 _FINDINGS: list[Column] = [

@@ -131,6 +131,8 @@ def _image_row(image: ImageRecord, exam_id: str | None) -> Row:
         "reason": image.reason,
         "message": image.message,
         "flags": image.flags,
+        "voi": image.voi,
+        "levels_left_out": image.levels_left_out,
     }
 
 

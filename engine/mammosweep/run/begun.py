@@ -22,7 +22,7 @@ class Begun:
     """A run's intentions."""
 
     run_id: str
-    root: str  # the source's root folder
+    root: str  # the source's url: an absolute folder, or a URL
     archive_digest: str  # over every exam and file of the source
     identity: Identity
     files: int

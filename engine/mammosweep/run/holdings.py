@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mammosweep.archive.catalog import Catalog, index, read_catalog, write_catalog
-from mammosweep.archive.source import open_source
+from mammosweep.archive.source import folder_of, open_source
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import ConfigError, SourceError
 from mammosweep.records import ExamRef, ImageRecord
@@ -33,7 +33,7 @@ CATALOG_SUFFIX = ".parquet"  # by which a catalog is told from an image
 class Holdings:
     """A catalog as a sweep takes it."""
 
-    root: Path
+    root: str  # the source's url
     exams: tuple[ExamRef, ...]  # ordered by id
     strays: tuple[ImageRecord, ...]  # files that belong to no exam
     paths: tuple[str, ...]  # of every file seen
@@ -54,7 +54,7 @@ class Holdings:
 
 
 def look(
-    source: Path,
+    source: Path | str,
     manifest: Path | None,
     config: ArchiveConfig,
     previous: Catalog | None = None,
@@ -66,16 +66,16 @@ def look(
         SourceError: the source, or the folder that the catalog is of, cannot be read.
         ConfigError: the manifest or the pseudonym key cannot be used.
     """
-    if not (source.is_file() and source.suffix == CATALOG_SUFFIX):
+    local = folder_of(source)
+    if local is None or not (local.is_file() and local.suffix == CATALOG_SUFFIX):
         return index(source, config=config, manifest=manifest, previous=previous, progress=progress)
     if manifest is not None:
         raise ConfigError(
             f"{source} is a catalog and holds what its manifest said; leave the manifest out, or give "
             "the folder"
         )
-    catalog = read_catalog(source)
-    open_source(catalog.root)
-    return catalog
+    catalog = read_catalog(local)
+    return replace(catalog, opened=open_source(catalog.root, config=config))
 
 
 def earlier_catalog(path: Path) -> Catalog | None:
@@ -86,7 +86,7 @@ def earlier_catalog(path: Path) -> Catalog | None:
 
 
 def update_catalog(
-    source: Path,
+    source: Path | str,
     path: Path,
     manifest: Path | None,
     config: ArchiveConfig,
@@ -100,7 +100,7 @@ def update_catalog(
     """
     if path.suffix != CATALOG_SUFFIX:
         raise ConfigError(f"the catalog {path} must end in {CATALOG_SUFFIX}, by which a sweep knows it")
-    root = open_source(source).root
+    root = open_source(source, config=config).url
     check_apart(source, path)
     previous = read_catalog(path) if path.exists() else None
     if previous is not None and previous.root != root:
@@ -110,10 +110,13 @@ def update_catalog(
     return catalog
 
 
-def holdings_of(catalog: Catalog, allow_for_processing: bool = False) -> Holdings:
+def holdings_of(
+    catalog: Catalog, *, allow_for_processing: bool = False, allow_lossy_jpeg: bool = False
+) -> Holdings:
     """The exams and strays of a catalog; the order of its source's files does not change them."""
-    exams = tuple(catalog.exams(allow_for_processing=allow_for_processing))
-    images = catalog.images(allow_for_processing=allow_for_processing)
+    allowed = {"allow_for_processing": allow_for_processing, "allow_lossy_jpeg": allow_lossy_jpeg}
+    exams = tuple(catalog.exams(**allowed))
+    images = catalog.images(**allowed)
     belonging = {image.path for exam in exams for image in exam.images}
     return Holdings(
         root=catalog.root,
@@ -124,15 +127,16 @@ def holdings_of(catalog: Catalog, allow_for_processing: bool = False) -> Holding
     )
 
 
-def check_apart(source: Path, out: Path) -> None:
+def check_apart(source: Path | str, out: Path) -> None:
     """Make sure that a sweep never reads what it writes.
 
     Raises:
         ConfigError: the output lies in the source folder, or the other way round.
     """
-    if not source.is_dir():
+    folder = folder_of(source)
+    if folder is None or not folder.is_dir():
         return
-    inner, outer = out.resolve(), source.resolve()
+    inner, outer = out.resolve(), folder.resolve()
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
         raise ConfigError(
             f"the output {out} and the source {source} lie in each other; a sweep must not read what it "

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
 from mammosweep.archive.catalog import Catalog, write_catalog
-from mammosweep.archive.source import open_source
+from mammosweep.archive.source import Source, open_source
 from mammosweep.clock import StageClock
 from mammosweep.config import SweepConfig
 from mammosweep.errors import LedgerError
@@ -19,7 +19,14 @@ from mammosweep.run.begun import Begun, read_begun, write_begun
 from mammosweep.run.chunks import Chunk, cut
 from mammosweep.run.counts import Counts
 from mammosweep.run.finish import OUTCOME_FILES, gather, write_front
-from mammosweep.run.holdings import CATALOG_FILE, check_apart, earlier_catalog, holdings_of, look
+from mammosweep.run.holdings import (
+    CATALOG_FILE,
+    Holdings,
+    check_apart,
+    earlier_catalog,
+    holdings_of,
+    look,
+)
 from mammosweep.run.ledger import Ledger, read_parts
 from mammosweep.run.part import Part, total_seconds
 from mammosweep.run.progress import Progress, Tally, silent
@@ -56,7 +63,7 @@ def sweep(
     Nothing is written. Settings, bundle and source are checked, and headers read, before this returns.
 
     Args:
-        source: a folder (recursive), one file, or a catalog.
+        source: a folder (recursive), one file, a catalog, or a URL such as ``s3://bucket/prefix``.
         manifest: CSV or Parquet that overrides headers.
         bundle: the model's folder; the one that is shipped where none is given.
         config: the settings.
@@ -66,10 +73,25 @@ def sweep(
         SourceError: the source or the manifest cannot be read.
         DeviceError: the machine lacks the device asked for.
     """
-    open_source(Path(source))
+    open_source(source, config=config.archive)
     screener = load_screener(config, _path(bundle))
-    holdings = holdings_of(look(Path(source), _path(manifest), config.archive), screener.allow_for_processing)
-    return (screener.screen(exam, holdings.root) for exam in holdings.exams)
+    catalog = look(source, _path(manifest), config.archive)
+    return _outcomes(screener, _holdings(catalog, screener).exams, catalog.source)
+
+
+def _outcomes(screener: Screener, exams: Iterable[ExamRef], source: Source) -> Iterator[ExamOutcome]:
+    try:
+        yield from screener.screen(exams, source)
+    finally:
+        screener.close()
+
+
+def _holdings(catalog: Catalog, screener: Screener) -> Holdings:
+    return holdings_of(
+        catalog,
+        allow_for_processing=screener.allow_for_processing,
+        allow_lossy_jpeg=screener.allow_lossy_jpeg,
+    )
 
 
 def sweep_to(
@@ -99,7 +121,7 @@ def sweep_to(
         DeviceError: the machine lacks the device asked for.
         LedgerError: another sweep writes to the folder, it cannot be written, or the counts do not add up.
     """
-    made = prepare(Path(out), Path(source), _path(manifest), _path(bundle), config, progress)
+    made = prepare(Path(out), source, _path(manifest), _path(bundle), config, progress)
     with made as ready:
         return ready.run()
 
@@ -107,7 +129,7 @@ def sweep_to(
 @contextmanager
 def prepare(
     out: Path,
-    source: Path,
+    source: Path | str,
     manifest: Path | None = None,
     bundle: Path | None = None,
     config: SweepConfig = DEFAULTS,
@@ -118,10 +140,10 @@ def prepare(
 
     ``load`` makes the screener; the pipeline's own where none is given. Raises what `sweep_to` does.
     """
-    open_source(source)
+    open_source(source, config=config.archive)
     check_apart(source, out)
     screener = (load or load_screener)(config, bundle)
-    with Ledger(out, screener.identity) as ledger:
+    with closing(screener), Ledger(out, screener.identity) as ledger:
         clock = StageClock()
         with clock.measure("index"):
             previous = earlier_catalog(out / CATALOG_FILE)
@@ -143,7 +165,7 @@ class LocalSweep:
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
-        self._holdings = holdings_of(catalog, screener.allow_for_processing)
+        self._holdings = _holdings(catalog, screener)
         self._screener = screener
         self._config = config
         self._progress = progress
@@ -184,7 +206,7 @@ class LocalSweep:
         done = [exam.status for part in parts for exam in part.exams if exam.exam_digest in current]
         begun = Begun(
             run_id=self._ledger.run_id,
-            root=str(self._holdings.root),
+            root=self._holdings.root,
             archive_digest=self._holdings.digest,
             identity=self._ledger.identity,
             files=len(self._holdings.paths),
@@ -203,7 +225,7 @@ class LocalSweep:
     def _check_same_source(self) -> None:
         """Refuse to replace one archive's results by another's: a folder holds one sweep."""
         out, earlier = self._ledger.out, read_begun(self._ledger.out)
-        if earlier is None or earlier.root == str(self._holdings.root):
+        if earlier is None or earlier.root == self._holdings.root:
             return
         committed = {exam.exam_digest for part in read_parts(out) for exam in part.exams}
         # A folder that was moved, or is mounted elsewhere, still holds exams that are known.
@@ -215,7 +237,7 @@ class LocalSweep:
 
     def _screen_chunk(self, chunk: Chunk) -> Part:
         before = dict(self._screener.clock.seconds)
-        outcomes = [self._screen(exam) for exam in chunk.exams]
+        outcomes = list(self._screen(chunk.exams))
         after = self._screener.clock.seconds
         return self._ledger.commit(
             chunk,
@@ -225,9 +247,14 @@ class LocalSweep:
             bundle_note=self._screener.bundle_note,
         )
 
-    def _screen(self, exam: ExamRef) -> ExamOutcome:
+    def _screen(self, exams: Iterable[ExamRef]) -> Iterator[ExamOutcome]:
         start = perf_counter()
-        outcome = self._screener.screen(exam, self._holdings.root)
+        for outcome in self._screener.screen(exams, self._catalog.source):
+            self._count(outcome, perf_counter() - start)
+            yield outcome
+            start = perf_counter()
+
+    def _count(self, outcome: ExamOutcome, seconds: float) -> None:
         tally = self._tally
         self._tally = replace(
             tally,
@@ -235,10 +262,9 @@ class LocalSweep:
             done_now=tally.done_now + 1,
             views=tally.views + sum(image.status is ImageStatus.USED for image in outcome.images),
             not_scored=tally.not_scored + (outcome.status is ExamStatus.NOT_SCORED),
-            seconds=tally.seconds + perf_counter() - start,
+            seconds=tally.seconds + seconds,
         )
         self._progress(self._tally)
-        return outcome
 
     def _finish(self, begun: Begun, parts: list[Part]) -> SweepSummary:
         with self._clock.measure("report"):

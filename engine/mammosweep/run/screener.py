@@ -1,14 +1,15 @@
-"""The pipeline as a run sees it: one function from exam to outcome, and what it computes with.
+"""The pipeline as a run sees it: one function from exams to outcomes, and what it computes with.
 
 The networks' libraries are imported when a screener is loaded, not before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mammosweep.archive.source import Source
 from mammosweep.bundle import open_bundle
 from mammosweep.clock import StageClock
 from mammosweep.config import SweepConfig
@@ -22,11 +23,13 @@ __all__ = ["Screener", "load_screener"]
 class Screener:
     """What turns exams into outcomes."""
 
-    screen: Callable[[ExamRef, Path], ExamOutcome]  # the exam, and the source's root
+    screen: Callable[[Iterable[ExamRef], Source], Iterator[ExamOutcome]]  # in the order of the exams
     provenance: Provenance
     bundle_note: str = ""
     allow_for_processing: bool = False  # the bundle was fitted on such images too
+    allow_lossy_jpeg: bool = False  # and 8 bit lossy JPEG is fine enough for it
     clock: StageClock = field(default_factory=StageClock)
+    close: Callable[[], None] = lambda: None  # ends its threads and processes, once a sweep is over
 
     @property
     def identity(self) -> Identity:
@@ -42,13 +45,15 @@ def load_screener(config: SweepConfig, bundle: Path | None = None) -> Screener:
         DeviceError: the machine lacks the device.
     """
     open_bundle(bundle)  # a damaged one is said at once, not after seconds of loading libraries
-    from mammosweep.pipeline import load_stages, screen
+    from mammosweep.pipeline import load_stages, screen_all
 
     stages = load_stages(config, bundle)
     return Screener(
-        screen=lambda exam, root: screen(exam, root, stages),
+        screen=lambda exams, source: screen_all(exams, source, stages),
         provenance=stages.provenance,
         bundle_note=stages.bundle.manifest.note,
         allow_for_processing=stages.bundle.manifest.allow_for_processing,
+        allow_lossy_jpeg=stages.bundle.manifest.allow_lossy_jpeg,
         clock=stages.clock,
+        close=stages.close,
     )

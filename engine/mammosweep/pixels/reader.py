@@ -1,0 +1,239 @@
+"""Views are read ahead: threads fetch files into shared memory, workers decode them, whoever asked waits.
+
+    ask ──▶ readers (threads) ──▶ decoders (a thread and a process each) ──▶ PendingFrame.frame()
+
+Files and pixels lie in slots, of which there are a fixed number: a consumer that is slower than the readers
+makes them wait. Slots are given out in the order of the requests, so the request that is waited for has one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from threading import Lock, Thread
+from types import TracebackType
+
+from mammosweep.archive.patience import within
+from mammosweep.archive.source import Source, unreadable
+from mammosweep.config import PixelsConfig
+from mammosweep.errors import DecodeError, HeaderError, Reason
+from mammosweep.pixels.decode import read_frame
+from mammosweep.pixels.frame import Frame
+from mammosweep.pixels.isolation.process import WorkerProcess
+from mammosweep.pixels.isolation.slot import Slot
+from mammosweep.records import View
+
+__all__ = ["FrameReader", "PendingFrame"]
+
+SPARE_SLOTS = 2
+"""So that a reader finds one free while its consumer still holds one."""
+
+READ_TRIES = 2
+
+
+class PendingFrame:
+    """A frame that was asked for. ``with pending as frame:`` waits for it and gives its memory back."""
+
+    def __init__(self, source: Source, view: View) -> None:
+        self.source = source
+        self.view = view
+        self.slot: Slot | None = None
+        self.num_bytes = 0
+        self.result: Future[Frame] = Future()
+        self.give_back: SimpleQueue[Slot | None] | None = None
+
+    def frame(self) -> Frame:
+        """Wait for the frame. Its arrays may be used until `release`.
+
+        Raises:
+            ImageError: the file cannot be read, or its pixels not be had.
+            DeviceError: no worker can be started.
+        """
+        return self.result.result()
+
+    def release(self) -> None:
+        """Let the next view have the memory; done already where there is no frame."""
+        slot, self.slot = self.slot, None
+        if slot is not None and self.give_back is not None:
+            self.give_back.put(slot)
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: its memory goes back as soon as it is done."""
+        self.result.add_done_callback(lambda _: self.release())
+
+    def fail(self, error: BaseException) -> None:
+        """There will be no frame."""
+        self.release()
+        self.result.set_exception(error)
+
+    def __enter__(self) -> Frame:
+        return self.frame()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class FrameReader:
+    """Reads and decodes views, several at once and ahead of whoever asks for them.
+
+    Threads and processes start with the first request and end with `close`.
+    """
+
+    def __init__(self, config: PixelsConfig, grid_mm: float | None = None) -> None:
+        """Args: ``grid_mm`` is the finest grid the frames are wanted for; None: full resolution."""
+        self._config = config
+        self._grid_mm = grid_mm
+        self._asked: SimpleQueue[PendingFrame | None] = SimpleQueue()
+        self._read: SimpleQueue[PendingFrame | None] = SimpleQueue()
+        self._free: SimpleQueue[Slot | None] = SimpleQueue()
+        self._numbers = itertools.count()
+        self._order = Lock()
+        num_workers = config.workers or len(os.sched_getaffinity(0))
+        self.workers = [WorkerProcess(config) for _ in range(num_workers)]
+        self._threads: list[Thread] = []
+        self._is_closed = False
+
+    def request(self, source: Source, view: View) -> PendingFrame:
+        """Ask for a view's frame; consume requests in the order in which they were made."""
+        if self._is_closed:
+            raise RuntimeError("the frame reader is closed")
+        if not self._threads:
+            self._start()
+        pending = PendingFrame(source, view)
+        self._asked.put(pending)
+        return pending
+
+    def close(self) -> None:
+        """End threads and processes; what was asked for and not decoded never comes."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        atexit.unregister(self.close)
+        for queue in (self._asked, self._read, self._free):
+            queue.put(None)
+        for worker in self.workers:
+            worker.kill()
+        for thread in self._threads:
+            if thread.name.startswith("decode"):
+                thread.join()
+        while not self._free.empty():
+            if (slot := self._free.get()) is not None:
+                slot.close()
+
+    def __enter__(self) -> FrameReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        num = len(self.workers)
+        for _ in range(2 * num + SPARE_SLOTS):
+            self._free.put(Slot(next(self._numbers)))
+        # Daemons: a thread that waits for dead storage must not keep the program from ending.
+        self._threads = [Thread(target=self._reading, name=f"read-{i}", daemon=True) for i in range(num)]
+        self._threads += [
+            Thread(target=self._decoding, args=(worker,), name=f"decode-{i}", daemon=True)
+            for i, worker in enumerate(self.workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+        atexit.register(self.close)
+
+    def _reading(self) -> None:
+        while (pending := self._next_asked()) is not None:
+            try:
+                self._fill(pending)
+            except Exception as error:  # the consumer's to judge
+                pending.fail(error)
+            else:
+                self._read.put(pending)
+
+    def _next_asked(self) -> PendingFrame | None:
+        """The oldest request, with a slot; None at the end."""
+        with self._order:
+            pending = self._asked.get()
+            slot = None if pending is None or self._is_closed else self._free.get()
+            if pending is None or slot is None:
+                self._asked.put(None)  # for the other readers
+                return None
+        pending.slot, pending.give_back = slot, self._free
+        return pending
+
+    def _fill(self, pending: PendingFrame) -> None:
+        """Read a file into its request's slot; where that hangs, once more into another."""
+        for turn in range(1, READ_TRIES + 1):
+            slot = pending.slot
+            assert slot is not None
+            try:
+                seconds = self._config.read_deadline_s
+                pending.num_bytes = within(seconds, partial(read_into, slot, pending), tries=1)
+                return
+            except HeaderError as error:
+                if error.reason is not Reason.READ_TIMEOUT:
+                    raise
+                # The read that hangs may yet come back and write: it keeps its slot.
+                pending.slot = Slot(next(self._numbers))
+                if turn == READ_TRIES:
+                    raise
+
+    def _decoding(self, worker: WorkerProcess) -> None:
+        while (pending := self._read.get()) is not None and not self._is_closed:
+            try:
+                pending.result.set_result(self._decode(worker, pending))
+            except Exception as error:  # the consumer's to judge
+                pending.fail(error)
+        self._read.put(None)  # for the other decoders
+        worker.close()
+
+    def _decode(self, worker: WorkerProcess, pending: PendingFrame) -> Frame:
+        slot = pending.slot
+        assert slot is not None
+        if self._config.isolate:
+            return worker.decode(slot, pending.num_bytes, pending.view, self._grid_mm)
+        data = slot.file.view(pending.num_bytes)
+        return read_frame(data, pending.view, self._config, grid_mm=self._grid_mm)
+
+
+def read_into(slot: Slot, pending: PendingFrame) -> int:
+    """Read a request's file into a slot; give its size in bytes.
+
+    Raises:
+        DecodeError: it cannot be read, or is another than was indexed.
+    """
+    try:
+        with pending.source.open(pending.view.path) as file:
+            num_bytes = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            _check_size(num_bytes, pending.view)
+            buffer = slot.file.view(num_bytes)
+            filled = 0
+            while filled < num_bytes and (num := file.readinto(buffer[filled:])):  # type: ignore[attr-defined]
+                filled += num
+    except OSError as error:
+        raise DecodeError(*unreadable(error)) from None
+    if filled < num_bytes:
+        raise _changed(filled, num_bytes)
+    return num_bytes
+
+
+def _check_size(num_bytes: int, view: View) -> None:
+    if num_bytes == 0:
+        raise DecodeError(Reason.EMPTY_FILE, "the file is empty; copy it again")
+    if view.size_bytes and num_bytes != view.size_bytes:
+        raise _changed(num_bytes, view.size_bytes)
+
+
+def _changed(found: int, expected: int) -> DecodeError:
+    return DecodeError(
+        Reason.FILE_CHANGED,
+        f"the file has {found} bytes and had {expected} when it was indexed; index it again",
+    )
