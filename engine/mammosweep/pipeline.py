@@ -97,7 +97,7 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
     return Stages(
         config=config,
         bundle=bundle,
-        frames=FrameReader(config.pixels, bundle.manifest.grid_mm),
+        frames=FrameReader(config.pixels, bundle.manifest.grid_mm, detector.device.type),
         detect=detector,
         describe=load_lesion_networks(bundle),
         models=_exam_models(bundle),

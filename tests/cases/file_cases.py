@@ -330,7 +330,7 @@ CASES = (
         name="changed since the catalog",
         fed="a file whose pixels were replaced after the catalog was made",
         test=OWN + "test_10_11_what_a_catalog_says_of_files_that_change_or_may_not_be_read",
-        **rejected(Reason.FILE_CHANGED, "than when it was indexed"),
+        **rejected(Reason.FILE_CHANGED, "since it was indexed"),
     ),
     Case(
         number=11,

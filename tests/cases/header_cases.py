@@ -191,7 +191,7 @@ CASES = (
         name="baseline declared as JPEG Lossless",
         fed="an 8 bit lossy JPEG, declared as JPEG Lossless",
         build=baseline_in_lossless,
-        **not_scored(Reason.LOSSY_NOT_ALLOWED, "8 bit lossy JPEG", flags=(Flag.TRANSFER_SYNTAX_RECOVERED,)),
+        **not_scored(Reason.LOSSY_NOT_ALLOWED, "8 bit lossy JPEG"),
     ),
     Case(
         number=18,

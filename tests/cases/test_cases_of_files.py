@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -83,8 +84,9 @@ def written_to(path):
 
     def write():
         with path.open("ab") as file:
-            while not done.wait(0.0005):
+            while not done.is_set():
                 os.write(file.fileno(), b"\0")
+                time.sleep(0)
 
     thread = threading.Thread(target=write)
     thread.start()

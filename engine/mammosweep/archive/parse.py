@@ -120,7 +120,7 @@ def parse(stream: BinaryIO, size: int, head: bytes) -> ParsedFile:
     watch = _Watch(stream, size)
     try:
         dataset = _read(watch, head)
-    except HeaderError:
+    except (HeaderError, MemoryError):
         raise
     except OSError as error:
         if error.errno is not None:  # the storage's, not pydicom's

@@ -23,12 +23,12 @@ from mammosweep.errors import DecodeError, Flag, Reason
 from mammosweep.geometry import Size
 from mammosweep.pixels.codestream import CodestreamInfo, check_codestream
 from mammosweep.pixels.decoders.raster import decode_raster
-from mammosweep.pixels.decoders.table import choose
+from mammosweep.pixels.decoders.table import Codec, choose
 from mammosweep.pixels.frame import EncodedFrame, Frame, Stored, reduced_size
 from mammosweep.pixels.photometry import identity_table, needs_full_resolution, presentation_table
 from mammosweep.records import View
 
-__all__ = ["Allocate", "read_frame"]
+__all__ = ["Allocate", "codec_for", "read_frame"]
 
 Allocate = Callable[[Size], Stored]
 """Gives the (rows, columns) array that a frame is decoded into, filled with anything."""
@@ -63,6 +63,7 @@ def read_frame(
     config: PixelsConfig,
     *,
     grid_mm: float | None = None,
+    device: str = "cpu",
     allocate: Allocate = allocate_anew,
 ) -> Frame:
     """Decode a view from its file's bytes.
@@ -73,6 +74,7 @@ def read_frame(
         config: limits, and which decoders may be used.
         grid_mm: the finest grid that the frame is wanted for: where the codestream holds the frame at lower
             resolutions, the lowest one that is still finer is decoded. None: the full resolution.
+        device: "cuda" for a GPU's decoder, where it knows the transfer syntax; it decodes full resolution.
         allocate: gives the array that the pixels are decoded into.
 
     Raises:
@@ -94,12 +96,17 @@ def read_frame(
         frame = _raster(data, view, allocate)
     else:
         with quiet():  # pydicom's warnings quote header values
-            frame = _dicom(memoryview(data), view, config, grid_mm, allocate)
+            frame = _dicom(memoryview(data), view, config, grid_mm, device, allocate)
     return _checked(frame)
 
 
 def _dicom(
-    data: memoryview, view: View, config: PixelsConfig, grid_mm: float | None, allocate: Allocate
+    data: memoryview,
+    view: View,
+    config: PixelsConfig,
+    grid_mm: float | None,
+    device: str,
+    allocate: Allocate,
 ) -> Frame:
     file = parse(cast("BinaryIO", _Stream(data)), len(data), bytes(data[:HEAD_BYTES]))
     dataset = file.dataset
@@ -110,7 +117,10 @@ def _dicom(
     reduce = 0
     if config.reduced_resolution and grid_mm is not None and not needs_full_resolution(dataset, table):
         reduce = min(_levels_finer_than(grid_mm, view.spacing_mm), info.num_levels)
-    stored, reduce = _decoded(encoded, info, config, reduce, allocate)
+    codec = codec_for(info.transfer_syntax, config, device=device, reduce=reduce)
+    reduce = reduce if codec.can_reduce else 0
+    stored = allocate(reduced_size(encoded.size_px, reduce))
+    codec.load()(encoded, stored, reduce=reduce)
     return Frame(
         stored=stored,
         table=table,
@@ -195,14 +205,16 @@ def _levels_finer_than(grid_mm: float, spacing_mm: tuple[float, float]) -> int:
     return levels
 
 
-def _decoded(
-    encoded: EncodedFrame, info: CodestreamInfo, config: PixelsConfig, reduce: int, allocate: Allocate
-) -> tuple[Stored, int]:
-    codec = choose(info.transfer_syntax, reduce=reduce, prefer=config.decoder)
-    reduce = reduce if codec.can_reduce else 0
-    stored = allocate(reduced_size(encoded.size_px, reduce))
-    codec.load()(encoded, stored, reduce=reduce)
-    return stored, reduce
+def codec_for(transfer_syntax: str, config: PixelsConfig, *, device: str = "cpu", reduce: int = 0) -> Codec:
+    """The codec that the settings ask for, if it knows the syntax; else the one that reads least.
+
+    Raises:
+        DecodeError: TRANSFER_SYNTAX, none knows it.
+    """
+    asked = choose(transfer_syntax, device=device, prefer=config.decoder)
+    if reduce == 0 or asked.device == "cuda" or asked.library == config.decoder:
+        return asked
+    return choose(transfer_syntax, reduce=reduce)
 
 
 def _mask_stray_bits(stored: Stored, bits_stored: int) -> tuple[Flag, ...]:

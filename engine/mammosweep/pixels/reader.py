@@ -19,9 +19,9 @@ from types import TracebackType
 
 from mammosweep.archive.patience import within
 from mammosweep.archive.source import Source, unreadable
-from mammosweep.config import PixelsConfig
+from mammosweep.config import DecoderChoice, PixelsConfig
 from mammosweep.errors import DecodeError, HeaderError, Reason
-from mammosweep.pixels.decode import read_frame
+from mammosweep.pixels.decode import codec_for, read_frame
 from mammosweep.pixels.frame import Frame
 from mammosweep.pixels.isolation.process import WorkerProcess
 from mammosweep.pixels.isolation.slot import Slot
@@ -85,10 +85,18 @@ class FrameReader:
     Threads and processes start with the first request and end with `close`.
     """
 
-    def __init__(self, config: PixelsConfig, grid_mm: float | None = None) -> None:
-        """Args: ``grid_mm`` is the finest grid the frames are wanted for; None: full resolution."""
+    def __init__(self, config: PixelsConfig, grid_mm: float | None = None, device: str = "cpu") -> None:
+        """Make one that is idle.
+
+        Args:
+            config: limits, and how many workers.
+            grid_mm: the finest grid that frames are wanted for; None: full resolution.
+            device: "cuda" where frames that a GPU's decoder knows are to be decoded there, in this process.
+        """
         self._config = config
         self._grid_mm = grid_mm
+        self._device = "cpu" if config.decoder is DecoderChoice.CPU else device
+        self._gpu = Lock()  # one frame at a time: its decoder is no more than one
         self._asked: SimpleQueue[PendingFrame | None] = SimpleQueue()
         self._read: SimpleQueue[PendingFrame | None] = SimpleQueue()
         self._free: SimpleQueue[Slot | None] = SimpleQueue()
@@ -197,10 +205,18 @@ class FrameReader:
     def _decode(self, worker: WorkerProcess, pending: PendingFrame) -> Frame:
         slot = pending.slot
         assert slot is not None
+        view, data = pending.view, slot.file.view(pending.num_bytes)
+        if self._is_for_gpu(view):
+            with self._gpu:
+                return read_frame(data, view, self._config, grid_mm=self._grid_mm, device=self._device)
         if self._config.isolate:
-            return worker.decode(slot, pending.num_bytes, pending.view, self._grid_mm)
-        data = slot.file.view(pending.num_bytes)
-        return read_frame(data, pending.view, self._config, grid_mm=self._grid_mm)
+            return worker.decode(slot, pending.num_bytes, view, self._grid_mm)
+        return read_frame(data, view, self._config, grid_mm=self._grid_mm)
+
+    def _is_for_gpu(self, view: View) -> bool:
+        if self._device != "cuda" or view.transfer_syntax.startswith("image/"):
+            return False
+        return codec_for(view.transfer_syntax, self._config, device=self._device).device == "cuda"
 
 
 def read_into(slot: Slot, pending: PendingFrame) -> int:

@@ -157,6 +157,7 @@ def _codestream_box(data: memoryview) -> memoryview:
         if length < head:
             raise damaged(f"a box of the JP2 file has length {length}")
         if kind == b"jp2c":
+            require_padding(data[at + length :], "JP2 file's codestream")
             return _require_codestream(data[at + head : at + length], at + length > len(data))
         at += length
     raise torn("the JP2 file ends before its codestream")

@@ -96,7 +96,8 @@ def decode_htj2k(encoded: EncodedFrame, out: Stored, *, reduce: int = 0) -> None
     may_overshoot = reduce > 0 or not stream.is_reversible
     fits = 8 < precision <= MAX_CLAMPED_BITS
     if stream.is_open_ended or (may_overshoot and not fits):
-        openjpeg.decode_jpeg2000(encoded, out, reduce=reduce)
+        decode = openjpeg.decode_jpeg2000 if reduce else jpeg2000_decoder()
+        decode(encoded, out, reduce=reduce)
         return
     with running("OpenJPH"):
         _decode(imagecodecs.htj2k_decode, stream.outline.code, out, skipres=reduce)
