@@ -11,10 +11,12 @@ BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 OUT ?= demo-out
 RUNS ?= runs
+FILES ?= 100000
+SEED ?= 1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench table cases bundle test-gpu clean
+.PHONY: help install demo test check format bench table fuzz bundle test-gpu clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -56,6 +58,7 @@ check: $(VENV)/.dev ## format, lint, types, the documents' tables
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m benchmarks.table --check
+	$(BIN)/python -m tests.cases.document --check
 
 format: $(VENV)/.dev ## format the code and mend what lint can mend
 	$(BIN)/ruff check --fix-only .
@@ -65,8 +68,12 @@ bench: $(BENCH_VENV)/.made ## run the benchmarks, append to benchmarks/results, 
 	$(BENCH_BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.table
 
-table: $(VENV)/.dev ## renew the documents' tables from benchmarks/results
+table: $(VENV)/.dev ## renew the documents' tables from benchmarks/results and tests/cases
 	$(BIN)/python -m benchmarks.table
+	$(BIN)/python -m tests.cases.document
+
+fuzz: $(VENV)/.dev ## feed the engine 100,000 mutated files; goes on where it was stopped
+	$(BIN)/python -m tests.fuzz.run --files $(FILES) --seed $(SEED) --folder $(RUNS)/fuzz
 
 bundle: $(VENV)/.dev ## fit the reference bundle on phantoms; goes on where it was killed
 	$(BIN)/python -m mammosweep.fit --work $(RUNS)/phantom-bundle --out $(RUNS)/phantom-bundle/bundle

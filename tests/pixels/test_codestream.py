@@ -210,6 +210,21 @@ def test_nothing_is_allocated_for_a_frame_that_only_claims_to_be_large():
     assert peak < 1_000_000
 
 
+def test_with_room_above_bits_stored_the_resolution_is_not_lowered():
+    """A lower resolution's overshoot would pass for stray bits, and be masked to black."""
+    _, frame = JPEG2000.frame(SHAPE)
+
+    assert info_of(frame).num_levels > 0
+    assert info_of(frame, bits_stored=11).num_levels == 0
+
+
+@each
+def test_a_codestream_says_whether_it_lost_something(encoding):
+    is_shifted = encoding.name == "shifted"  # lost, but within the range
+
+    assert info_of(encoding.frame(SHAPE)[1]).is_lossy == (encoding.max_error > 0 and not is_shifted)
+
+
 # JPEG 2000
 
 

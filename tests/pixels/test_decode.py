@@ -200,3 +200,23 @@ def test_a_coloured_raster_image_is_refused(tmp_path):
     path.write_bytes(imagecodecs.png_encode(np.random.default_rng(0).integers(0, 255, (60, 50, 3), np.uint8)))
 
     assert refusal(path, raster_view(path, "image/png")) is Reason.PHOTOMETRIC
+
+
+def test_the_overshoot_of_a_lossy_codestream_is_clamped_not_masked(exam, tmp_path):
+    """12 bits in a codestream of 16: masked, a white that became 4100 would be nearly black."""
+    path = write_exam(exam, tmp_path, syntax=Syntax.JPEG2000)[0]
+    pixels = exam.views[0].pixels.copy()
+    pixels[:64, :64] = np.where(np.random.default_rng(0).random((64, 64)) < 0.5, 0, 4095)
+    code = bytes(imagecodecs.jpeg2k_encode(pixels, level=60, codecformat="j2k", bitspersample=16))
+    assert imagecodecs.jpeg2k_decode(code).max() > 4095
+
+    def make_lossy(dataset):
+        dataset.PixelData = pydicom.encaps.encapsulate([code])
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000
+
+    rewrite(path, make_lossy)
+    frame = decode(path, view_of(path))
+
+    assert frame.stored.max() == 4095
+    assert np.abs(frame.stored.astype(int) - pixels).max() < 2048
+    assert Flag.STRAY_BITS_MASKED not in frame.flags

@@ -21,6 +21,7 @@ class Fragments:
     num_offsets: int  # entries of the basic offset table, one for each frame where it is used
     sizes: tuple[int, ...]  # bytes of each fragment, in order
     starts: tuple[int, ...]  # where each fragment's bytes begin in the file
+    end: int  # where the sequence ends, behind its delimiter
     torn: bool  # the file ends before the sequence does
     stray: bool  # something that is no item stands between the items
 
@@ -47,7 +48,7 @@ def read_fragments(stream: BinaryIO, size: int) -> Fragments:
         starts.append(stream.tell())
         stream.seek(length, 1)
     table, *sizes = lengths or [0]
-    return Fragments(table // 4, tuple(sizes), tuple(starts[1:]), torn, stray)
+    return Fragments(table // 4, tuple(sizes), tuple(starts[1:]), stream.tell(), torn, stray)
 
 
 def check_fragments(fragments: Fragments, num_frames: int, *, one_each: bool) -> None:

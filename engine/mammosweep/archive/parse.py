@@ -27,6 +27,7 @@ from pydicom.uid import (
 )
 
 from mammosweep.archive.fragments import Fragments, read_fragments
+from mammosweep.archive.trailing import num_stray_bytes
 from mammosweep.archive.vendors import PRIVATE_TAGS
 from mammosweep.errors import HeaderError, Reason
 
@@ -78,6 +79,7 @@ class PixelElement:
     element: Element
     available: int  # bytes from its value to the file's end
     fragments: Fragments | None  # None unless its length is undefined
+    num_stray: int  # bytes behind it that are no elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def parse(stream: BinaryIO, size: int, head: bytes) -> ParsedFile:
         dataset=dataset,
         transfer_syntax=str(meta.get("TransferSyntaxUID") or _guessed_syntax(dataset)),
         sop_class_of_file=str(meta.get("MediaStorageSOPClassUID", "")),
-        pixels=watch.pixels(),
+        pixels=watch.pixels(*_encoding(dataset)),
         num_private=watch.num_private,
         torn=watch.torn(),
         inflated=watch.inflated,
@@ -184,9 +186,15 @@ def _inflate_or_say_why_not(data: bytes) -> bytes:
     return body
 
 
+def _encoding(dataset: Dataset) -> tuple[bool, bool]:
+    """Whether it is written in implicit VR, and whether in little endian."""
+    is_implicit, is_little = dataset.original_encoding
+    return bool(is_implicit), bool(is_little)
+
+
 def _guessed_syntax(dataset: Dataset) -> str:
     """The native transfer syntax that pydicom found where the file names none."""
-    is_implicit, is_little = dataset.original_encoding
+    is_implicit, is_little = _encoding(dataset)
     if not is_little:
         return str(ExplicitVRBigEndian)
     return str(ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian)
@@ -226,16 +234,20 @@ class _Watch:
         if self.num_elements > MAX_ELEMENTS:
             raise HeaderError(Reason.HEADER_MALFORMED, f"the header has more than {MAX_ELEMENTS} elements")
 
-    def pixels(self) -> PixelElement | None:
+    def pixels(self, is_implicit: bool, is_little: bool) -> PixelElement | None:
         """The pixel element, if the header ended at one."""
         if not self.stopped or self.last is None:
             return None
         available = self.size - self.last.offset
-        fragments = None
+        fragments, end = None, self.last.offset + self.last.length
         if self.last.length == UNDEFINED_LENGTH:
             self.stream.seek(self.last.offset)
             fragments = read_fragments(self.stream, self.size)
-        return PixelElement(self.last, available, fragments)
+            end = fragments.end
+        num_stray = num_stray_bytes(
+            self.stream, end, self.size, self.last.tag, is_implicit=is_implicit, is_little=is_little
+        )
+        return PixelElement(self.last, available, fragments, num_stray)
 
     def torn(self) -> str:
         """How the file ends too soon; empty when it ends with an element, or at the pixels."""

@@ -11,7 +11,7 @@ from pydicom.uid import UID, RLELossless
 from mammosweep.archive.attributes import floats, integer, items, named, shown, text
 from mammosweep.archive.case import HeaderCase
 from mammosweep.archive.fragments import check_fragments
-from mammosweep.archive.parse import DOUBLE_PIXELS, FLOAT_PIXELS
+from mammosweep.archive.parse import DOUBLE_PIXELS, FLOAT_PIXELS, PixelElement
 from mammosweep.archive.sop_classes import IMAGE_CLASSES, TOMOSYNTHESIS_CLASSES
 from mammosweep.errors import HeaderError, Reason
 
@@ -128,6 +128,7 @@ def check_pixel_bytes(case: HeaderCase) -> None:
     if pixels.fragments is not None:
         one_each = UID(case.file.transfer_syntax) == RLELossless
         check_fragments(pixels.fragments, num_frames(case), one_each=one_each)
+        _check_nothing_follows(pixels)
         return
     length, expected = pixels.element.length, _native_bytes(case)
     if length > pixels.available:
@@ -145,6 +146,15 @@ def check_pixel_bytes(case: HeaderCase) -> None:
         raise HeaderError(
             Reason.EXCESS_BYTES,
             f"{named('PixelData')} holds {length} bytes; rows, columns and bits need {expected}",
+        )
+    _check_nothing_follows(pixels)
+
+
+def _check_nothing_follows(pixels: PixelElement) -> None:
+    if pixels.num_stray:
+        raise HeaderError(
+            Reason.EXCESS_BYTES,
+            f"{pixels.num_stray} bytes behind {named('PixelData')} belong to no element; copy the file again",
         )
 
 

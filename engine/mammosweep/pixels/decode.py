@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
 
 from mammosweep.archive import pixel_module
 from mammosweep.archive.attributes import integer, text, words
@@ -23,7 +24,7 @@ from mammosweep.errors import DecodeError, Flag, Reason
 from mammosweep.geometry import Size
 from mammosweep.pixels.codestream import CodestreamInfo, check_codestream
 from mammosweep.pixels.decoders.raster import decode_raster
-from mammosweep.pixels.decoders.table import Codec, choose
+from mammosweep.pixels.decoders.table import NATIVE, Codec, choose
 from mammosweep.pixels.frame import EncodedFrame, Frame, Stored, reduced_size
 from mammosweep.pixels.photometry import identity_table, needs_full_resolution, presentation_table
 from mammosweep.records import View
@@ -47,6 +48,12 @@ CHECKS = (
     pixel_module.check_luts,
 )
 """The header's checks that decoding relies on, made again on the bytes that are decoded."""
+
+WITHOUT_PRECISION = NATIVE | {str(RLELossless)}
+"""Encodings of bytes; every other codestream says itself how many bits a sample has."""
+
+BYTES_A_PIXEL = 8
+"""What decoding takes at most besides its output: OpenJPEG's image and tile, 32 bits each."""
 
 # Sizes are bounded by max_megapixels here.
 UNBOUNDED = ArchiveConfig(max_rows_columns=65535)
@@ -119,7 +126,9 @@ def _dicom(
         reduce = min(_levels_finer_than(grid_mm, view.spacing_mm), info.num_levels)
     codec = codec_for(info.transfer_syntax, config, device=device, reduce=reduce)
     reduce = reduce if codec.can_reduce else 0
-    stored = allocate(reduced_size(encoded.size_px, reduce))
+    size = reduced_size(encoded.size_px, reduce)
+    _require_memory(size, config)
+    stored = allocate(size)
     codec.load()(encoded, stored, reduce=reduce)
     return Frame(
         stored=stored,
@@ -128,7 +137,7 @@ def _dicom(
         reduce=reduce,
         voi=voi,
         orientation=_orientation(dataset),
-        flags=_mask_stray_bits(stored, encoded.bits_stored) + _recovered(encoded, info),
+        flags=_within_bits_stored(stored, encoded, info) + _recovered(encoded, info),
     )
 
 
@@ -205,6 +214,17 @@ def _levels_finer_than(grid_mm: float, spacing_mm: tuple[float, float]) -> int:
     return levels
 
 
+def _require_memory(size: Size, config: PixelsConfig) -> None:
+    """Codecs say of memory that they lack what they say of damage."""
+    needed_mib = BYTES_A_PIXEL * size.area / 2**20
+    if needed_mib > config.memory_mib:
+        raise DecodeError(
+            Reason.DECODE_LIMIT,
+            f"decoding {size.rows} x {size.columns} pixels may take {needed_mib:.0f} MiB; at most "
+            f"{config.memory_mib} MiB are allowed (pixels.memory_mib)",
+        )
+
+
 def codec_for(transfer_syntax: str, config: PixelsConfig, *, device: str = "cpu", reduce: int = 0) -> Codec:
     """The codec that the settings ask for, if it knows the syntax; else the one that reads least.
 
@@ -217,10 +237,24 @@ def codec_for(transfer_syntax: str, config: PixelsConfig, *, device: str = "cpu"
     return choose(transfer_syntax, reduce=reduce)
 
 
-def _mask_stray_bits(stored: Stored, bits_stored: int) -> tuple[Flag, ...]:
-    mask = (1 << bits_stored) - 1
-    if int(stored.max()) <= mask:
+def _within_bits_stored(stored: Stored, encoded: EncodedFrame, info: CodestreamInfo) -> tuple[Flag, ...]:
+    """Clamp what loss made overshoot; mask other data, which may lie above Bits Stored in plain bytes.
+
+    Raises:
+        DecodeError: BITS_INVALID, a lossless codestream holds larger values.
+    """
+    mask = (1 << encoded.bits_stored) - 1
+    largest = int(stored.max())
+    if largest <= mask:
         return ()
+    if info.is_lossy:
+        np.minimum(stored, np.uint16(mask), out=stored)
+        return ()
+    if info.transfer_syntax not in WITHOUT_PRECISION:
+        raise DecodeError(
+            Reason.BITS_INVALID,
+            f"the codestream holds values up to {largest}; Bits Stored (0028,0101) is {encoded.bits_stored}",
+        )
     np.bitwise_and(stored, np.uint16(mask), out=stored)
     return (Flag.STRAY_BITS_MASKED,)
 

@@ -46,7 +46,9 @@ def check_codestream(encoded: EncodedFrame, *, max_pixels: int) -> CodestreamInf
         transfer_syntax=declared if declared in outline.syntaxes else outline.syntaxes[0],
         code=outline.code,
         precision=outline.precision,
-        num_levels=outline.num_levels,
+        # With room above Bits Stored, a lower resolution's overshoot would pass for stray bits.
+        num_levels=outline.num_levels if outline.precision == encoded.bits_stored else 0,
+        is_lossy=outline.is_lossy,
     )
 
 

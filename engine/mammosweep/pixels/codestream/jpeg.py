@@ -88,6 +88,7 @@ def read_jpeg(data: memoryview) -> Jpeg:
         size_px=found.size_px,
         precision=found.precision,
         num_components=found.num_components,
+        is_lossy=found.process in (BASELINE, EXTENDED) or (found.process == JPEG_LS and selection > 0),
     )
     is_lossless = found.process == LOSSLESS
     if is_lossless and not (1 <= selection <= 7 and transform & 15 < found.precision):

@@ -118,6 +118,7 @@ def read_jpeg2000(data: memoryview) -> Jpeg2000:
         is_signed=size.is_signed,
         num_components=size.num_components,
         num_levels=min(coding.num_levels, _most_halvings(size)),
+        is_lossy=not coding.is_reversible,
     )
     return Jpeg2000(
         outline=outline,

@@ -21,6 +21,7 @@ class Outline:
     is_signed: bool = False
     num_components: int = 1
     num_levels: int = 0  # of the wavelet transform: so many times the size can be halved
+    is_lossy: bool = False  # values are near those that were encoded, and may lie beyond their range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class CodestreamInfo:
     code: memoryview = field(repr=False)  # what a decoder takes
     precision: int  # bits of a sample: Bits Stored, or up to Bits Allocated
     num_levels: int  # `reduce` may be 0 up to this
+    is_lossy: bool  # values beyond Bits Stored are overshoot, to be clamped; in others, they are stray bits
 
 
 def torn(message: str) -> DecodeError:

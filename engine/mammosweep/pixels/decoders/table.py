@@ -10,7 +10,7 @@ from pydicom import uid
 from mammosweep.errors import DecodeError, Reason
 from mammosweep.pixels.decoders.seam import Decoder
 
-__all__ = ["CODECS", "Codec", "choose"]
+__all__ = ["CODECS", "NATIVE", "Codec", "choose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
