@@ -50,6 +50,7 @@ POLICY_REASONS = frozenset(
         Reason.BLANK_IMAGE,
         Reason.BOTH_BREASTS,
         Reason.WINDOW_INVALID,
+        Reason.LOSSY_NOT_ALLOWED,
         Reason.NO_BREAST,
         Reason.BREAST_IMPLAUSIBLE,
         Reason.SIDE_CONTRADICTED,

@@ -131,6 +131,7 @@ class View:
     spacing_mm: tuple[float, float]  # (row, column), object plane
     transfer_syntax: str
     size_bytes: int = 0  # of the file when it was indexed; 0 where that is not known
+    mtime_ns: int = 0  # likewise: its last change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def test_08_links_are_followed_to_files_inside_the_root_only(tmp_path):
         "b-outside": Reason.OUTSIDE_ROOT,
         "c-outside-folder": Reason.OUTSIDE_ROOT,
         "d-loop": Reason.OUTSIDE_ROOT,
-        "deep/up": Reason.DUPLICATE_FILE,
+        "deep/up": Reason.OUTSIDE_ROOT,
         "deep/view.dcm": None,
         "e-nothing": Reason.FILE_MISSING,
         "inside.dcm": None,

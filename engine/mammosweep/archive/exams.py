@@ -187,6 +187,7 @@ def _view(images: Images, slot: tuple[Laterality, Position]) -> View:
         spacing_mm=image.spacing_mm,
         transfer_syntax=image.transfer_syntax,
         size_bytes=image.size_bytes,
+        mtime_ns=image.mtime_ns,
     )
 
 

@@ -221,13 +221,20 @@ class FolderSource:
             return refused(listed_record(relative), *unreadable(error))
 
     def _follow(self, relative: str, place: str) -> FileEntry | ImageRecord:
-        if not Path(os.path.realpath(place)).is_relative_to(self._root):
+        target = Path(os.path.realpath(place))
+        if not target.is_relative_to(self._root):
             return refused(
                 listed_record(relative),
                 Reason.OUTSIDE_ROOT,
                 "a symbolic link that leads out of the source's folder; sweep the folder it leads to instead",
             )
         status = Path(place).stat()
+        if Path(place).is_relative_to(target):
+            return refused(
+                listed_record(relative),
+                Reason.OUTSIDE_ROOT,
+                "a symbolic link that leads back to a folder it lies in; remove it",
+            )
         if stat.S_ISDIR(status.st_mode):
             return refused(
                 listed_record(relative),

@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGBaseline8Bit, RLELossless
 
 from mammosweep.archive import pixel_module
 from mammosweep.archive.attributes import integer, text, words
@@ -97,7 +97,8 @@ def read_frame(
     if view.size_bytes and len(data) != view.size_bytes:
         raise DecodeError(
             Reason.FILE_CHANGED,
-            f"the file has {len(data)} bytes and had {view.size_bytes} when it was indexed; index it again",
+            f"the file has {len(data)} bytes and had {view.size_bytes}: it changed since it was indexed; "
+            "index it again",
         )
     if view.transfer_syntax.startswith("image/"):
         frame = _raster(data, view, allocate)
@@ -120,6 +121,7 @@ def _dicom(
     _check_header(file, view)
     encoded = _encoded(file, data, view)
     info = check_codestream(encoded, max_pixels=int(config.max_megapixels * 1e6))
+    _require_allowed(encoded, info)
     table, voi = presentation_table(dataset)
     reduce = 0
     if config.reduced_resolution and grid_mm is not None and not needs_full_resolution(dataset, table):
@@ -137,7 +139,7 @@ def _dicom(
         reduce=reduce,
         voi=voi,
         orientation=_orientation(dataset),
-        flags=_within_bits_stored(stored, encoded, info) + _recovered(encoded, info),
+        flags=_within_bits_stored(stored, encoded, info) + _flags(encoded, info),
     )
 
 
@@ -170,7 +172,7 @@ def _check_header(file: ParsedFile, view: View) -> None:
     """The file is the one that was indexed, and its pixels are described as decoders need it."""
     if text(file.dataset, "SOPInstanceUID") != view.sop_instance_uid:
         raise DecodeError(
-            Reason.FILE_CHANGED, "the file holds another instance than when it was indexed; index it again"
+            Reason.FILE_CHANGED, "the file holds another instance since it was indexed; index it again"
         )
     if file.torn:
         raise DecodeError(Reason.TRUNCATED, file.torn)
@@ -182,7 +184,7 @@ def _check_header(file: ParsedFile, view: View) -> None:
         raise DecodeError(
             Reason.FILE_CHANGED,
             f"Rows x Columns is {found.rows} x {found.columns} and was {view.size_px.rows} x "
-            f"{view.size_px.columns} when the file was indexed; index it again",
+            f"{view.size_px.columns}: the file changed since it was indexed; index it again",
         )
 
 
@@ -204,6 +206,15 @@ def _encoded(file: ParsedFile, data: memoryview, view: View) -> EncodedFrame:
         bits_allocated=integer(file.dataset, "BitsAllocated") or 0,
         bits_stored=integer(file.dataset, "BitsStored") or 0,
     )
+
+
+def _require_allowed(encoded: EncodedFrame, info: CodestreamInfo) -> None:
+    """The catalog judges 8-bit lossy JPEG by what is declared; here is one that was declared otherwise."""
+    if info.transfer_syntax == JPEGBaseline8Bit != encoded.transfer_syntax:
+        raise DecodeError(
+            Reason.LOSSY_NOT_ALLOWED,
+            "the codestream is 8 bit lossy JPEG, and declared as something else; expected a lossless copy",
+        )
 
 
 def _levels_finer_than(grid_mm: float, spacing_mm: tuple[float, float]) -> int:
@@ -238,10 +249,10 @@ def codec_for(transfer_syntax: str, config: PixelsConfig, *, device: str = "cpu"
 
 
 def _within_bits_stored(stored: Stored, encoded: EncodedFrame, info: CodestreamInfo) -> tuple[Flag, ...]:
-    """Clamp what loss made overshoot; mask other data, which may lie above Bits Stored in plain bytes.
+    """Clamp what loss made overshoot; mask other data, which may lie above Bits Stored.
 
     Raises:
-        DecodeError: BITS_INVALID, a lossless codestream holds larger values.
+        DecodeError: BITS_INVALID, values are larger for another reason.
     """
     mask = (1 << encoded.bits_stored) - 1
     largest = int(stored.max())
@@ -251,17 +262,27 @@ def _within_bits_stored(stored: Stored, encoded: EncodedFrame, info: CodestreamI
         np.minimum(stored, np.uint16(mask), out=stored)
         return ()
     if info.transfer_syntax not in WITHOUT_PRECISION:
-        raise DecodeError(
-            Reason.BITS_INVALID,
-            f"the codestream holds values up to {largest}; Bits Stored (0028,0101) is {encoded.bits_stored}",
-        )
+        _require_stray_bits(int(stored.min()), mask, encoded, info)
     np.bitwise_and(stored, np.uint16(mask), out=stored)
     return (Flag.STRAY_BITS_MASKED,)
 
 
-def _recovered(encoded: EncodedFrame, info: CodestreamInfo) -> tuple[Flag, ...]:
-    is_other = info.transfer_syntax != encoded.transfer_syntax
-    return (Flag.TRANSFER_SYNTAX_RECOVERED,) if is_other else ()
+def _require_stray_bits(smallest: int, mask: int, encoded: EncodedFrame, info: CodestreamInfo) -> None:
+    """A codestream of a wrong precision shifts every value; stray bits lie in some of the pixels."""
+    if info.precision != encoded.bits_allocated or smallest > mask:
+        raise DecodeError(
+            Reason.BITS_INVALID,
+            f"the codestream's samples have {info.precision} bits, and values beyond the "
+            f"{encoded.bits_stored} of Bits Stored (0028,0101)",
+        )
+
+
+def _flags(encoded: EncodedFrame, info: CodestreamInfo) -> tuple[Flag, ...]:
+    applies = {
+        Flag.TRANSFER_SYNTAX_RECOVERED: info.transfer_syntax != encoded.transfer_syntax,
+        Flag.LOSSY: info.is_lossy,
+    }
+    return tuple(flag for flag, truth in applies.items() if truth)
 
 
 def _orientation(dataset: Dataset) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ from threading import Lock, Thread
 from types import TracebackType
 
 from mammosweep.archive.patience import within
-from mammosweep.archive.source import Source, unreadable
+from mammosweep.archive.source import Source, state_of, unreadable
 from mammosweep.config import DecoderChoice, PixelsConfig
 from mammosweep.errors import DecodeError, HeaderError, Reason
 from mammosweep.pixels.decode import codec_for, read_frame
@@ -234,10 +234,11 @@ def read_into(slot: Slot, pending: PendingFrame) -> int:
             filled = 0
             while filled < num_bytes and (num := file.readinto(buffer[filled:])):  # type: ignore[attr-defined]
                 filled += num
+            _check_state(*state_of(file), pending.view)
     except OSError as error:
         raise DecodeError(*unreadable(error)) from None
     if filled < num_bytes:
-        raise _changed(filled, num_bytes)
+        raise _changed(f"{filled} bytes", f"{num_bytes}")
     return num_bytes
 
 
@@ -245,11 +246,18 @@ def _check_size(num_bytes: int, view: View) -> None:
     if num_bytes == 0:
         raise DecodeError(Reason.EMPTY_FILE, "the file is empty; copy it again")
     if view.size_bytes and num_bytes != view.size_bytes:
-        raise _changed(num_bytes, view.size_bytes)
+        raise _changed(f"{num_bytes} bytes", f"{view.size_bytes}")
 
 
-def _changed(found: int, expected: int) -> DecodeError:
+def _check_state(num_bytes: int, mtime_ns: int | None, view: View) -> None:
+    """The file is the one that was indexed, now that all of it has been read."""
+    _check_size(num_bytes, view)
+    if view.mtime_ns and mtime_ns not in (view.mtime_ns, None):
+        raise _changed("another time of change", "an earlier one")
+
+
+def _changed(found: str, expected: str) -> DecodeError:
     return DecodeError(
         Reason.FILE_CHANGED,
-        f"the file has {found} bytes and had {expected} when it was indexed; index it again",
+        f"the file has {found} and had {expected}: it changed since it was indexed; index it again",
     )
