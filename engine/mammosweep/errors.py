@@ -33,6 +33,7 @@ __all__ = [
     "Reason",
     "SourceError",
     "SweepError",
+    "unforeseen",
 ]
 
 REASONS_VERSION = 2
@@ -172,3 +173,11 @@ class DecodeError(ImageError):
 
 class GeometryError(ImageError):
     """The breast's place in the image cannot be used."""
+
+
+def unforeseen(error: Exception) -> ImageError:
+    """What an exception that nobody foresaw says of an image: its kind, for its text may quote the file."""
+    return ImageError(
+        Reason.UNEXPECTED_ERROR,
+        f"reading its pixels ended in {type(error).__name__}, which was not foreseen; please report it",
+    )

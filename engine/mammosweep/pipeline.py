@@ -16,19 +16,19 @@ import torch
 
 from mammosweep.archive.exams import view_flags
 from mammosweep.archive.source import Source
+from mammosweep.archive.verdict import refused
 from mammosweep.bundle import Bundle, open_bundle
 from mammosweep.bundle.load import DECISION, MATCHER
 from mammosweep.clock import StageClock
 from mammosweep.config import SweepConfig
 from mammosweep.detect.buckets import make_batch, smallest_bucket
 from mammosweep.detect.detector import Detector, TorchDetector
-from mammosweep.errors import DeviceError, Flag, ImageError, Reason
+from mammosweep.errors import DeviceError, Flag, ImageError, Reason, unforeseen
 from mammosweep.exam import Aggregation, CategoryThresholds, ExamModels, assess
 from mammosweep.exam.booster import load_booster
 from mammosweep.exam.classify import LESION_FEATURES
 from mammosweep.exam.pairs import PAIR_FEATURES
 from mammosweep.lesion.describe import LesionStage, load_lesion_networks
-from mammosweep.pixels.isolation.worker import unforeseen
 from mammosweep.pixels.normalise import NormalisedView, normalise
 from mammosweep.pixels.reader import FrameReader, PendingFrame
 from mammosweep.records import (
@@ -44,20 +44,6 @@ from mammosweep.records import (
 from mammosweep.version import __version__
 
 __all__ = ["Stages", "load_stages", "screen_all"]
-
-POLICY_REASONS = frozenset(
-    {
-        Reason.BLANK_IMAGE,
-        Reason.BOTH_BREASTS,
-        Reason.WINDOW_INVALID,
-        Reason.LOSSY_NOT_ALLOWED,
-        Reason.NO_BREAST,
-        Reason.BREAST_IMPLAUSIBLE,
-        Reason.SIDE_CONTRADICTED,
-        Reason.CROP_TOO_LARGE,
-    }
-)
-"""Sound files that hold nothing to score are set aside; everything else that pixels reveal is rejected."""
 
 EXAMS_AHEAD = 2
 """How many exams' views are read and decoded while one is in the networks."""
@@ -184,11 +170,12 @@ def _read(
         try:
             views[view], images[view.path] = _read_view(view, image, pending[view], stages)
         except ImageError as error:
-            images[view.path] = _not_used(image, error)
+            images[view.path] = refused(image, error.reason, str(error))
         except DeviceError:
             raise
         except Exception as error:  # no file, whatever is in it, may cost another exam its result
-            images[view.path] = _not_used(image, unforeseen(error))
+            unexpected = unforeseen(error)
+            images[view.path] = refused(image, unexpected.reason, str(unexpected))
     return views, tuple(images.values())
 
 
@@ -210,11 +197,6 @@ def _read_view(
 
 def _joined(image: ImageRecord, flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
     return tuple(dict.fromkeys(image.flags + flags))
-
-
-def _not_used(image: ImageRecord, error: ImageError) -> ImageRecord:
-    status = ImageStatus.SET_ASIDE if error.reason in POLICY_REASONS else ImageStatus.REJECTED
-    return replace(image, status=status, reason=error.reason, message=str(error))
 
 
 def _flags(exam: ExamRef, views: tuple[View, ...], images: tuple[ImageRecord, ...]) -> tuple[Flag, ...]:

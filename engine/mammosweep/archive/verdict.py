@@ -33,9 +33,14 @@ SET_ASIDE_REASONS = frozenset(
         Reason.SOP_CLASS,
         Reason.FOR_PROCESSING,
         Reason.NON_SCREENING,
+        # what pixels reveal
+        Reason.BLANK_IMAGE,
+        Reason.NO_BREAST,
+        Reason.BREAST_IMPLAUSIBLE,
+        Reason.CROP_TOO_LARGE,
     }
 )
-"""The file can be read, but not scored; every other reason of this package rejects it."""
+"""The file is sound, but holds nothing that can be scored; every other reason rejects it."""
 
 
 def status_of(reason: Reason) -> ImageStatus:

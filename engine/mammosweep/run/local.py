@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -184,8 +185,10 @@ class LocalSweep:
         with _writing(self._ledger.out):
             begun = self._begin(parts)
         done = {exam.exam_digest for part in parts for exam in part.exams}
-        for chunk in cut(self._holdings.exams, done, self._config.run.chunk_exams, self._ledger.identity):
-            parts.append(self._screen_chunk(chunk))
+        chunks = list(cut(self._holdings.exams, done, self._config.run.chunk_exams, self._ledger.identity))
+        # One stream over all chunks: while one is committed, the next one's files are read.
+        with closing(self._screen(exam for chunk in chunks for exam in chunk.exams)) as outcomes:
+            parts += [self._screen_chunk(chunk, outcomes) for chunk in chunks]
         with _writing(self._ledger.out):
             return self._finish(begun, parts)
 
@@ -235,9 +238,9 @@ class LocalSweep:
                 "give another --out"
             )
 
-    def _screen_chunk(self, chunk: Chunk) -> Part:
+    def _screen_chunk(self, chunk: Chunk, stream: Iterator[ExamOutcome]) -> Part:
         before = dict(self._screener.clock.seconds)
-        outcomes = list(self._screen(chunk.exams))
+        outcomes = list(islice(stream, len(chunk.exams)))
         after = self._screener.clock.seconds
         return self._ledger.commit(
             chunk,
@@ -247,7 +250,7 @@ class LocalSweep:
             bundle_note=self._screener.bundle_note,
         )
 
-    def _screen(self, exams: Iterable[ExamRef]) -> Iterator[ExamOutcome]:
+    def _screen(self, exams: Iterable[ExamRef]) -> Generator[ExamOutcome, None, None]:
         start = perf_counter()
         for outcome in self._screener.screen(exams, self._catalog.source):
             self._count(outcome, perf_counter() - start)

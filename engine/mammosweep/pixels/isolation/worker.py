@@ -12,7 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
-from mammosweep.errors import DecodeError, ImageError, Reason
+from mammosweep.errors import DecodeError, ImageError, Reason, unforeseen
 from mammosweep.geometry import Size
 from mammosweep.pixels.decode import read_frame
 from mammosweep.pixels.frame import Stored
@@ -88,14 +88,6 @@ def _ballooned(memory_mib: int) -> DecodeError:
     return DecodeError(
         Reason.DECODE_LIMIT,
         f"decoding takes more memory than {memory_mib} MiB (pixels.memory_mib); inspect the file",
-    )
-
-
-def unforeseen(error: Exception) -> ImageError:
-    """Names the kind of error only: its text may quote what the file holds."""
-    return ImageError(
-        Reason.UNEXPECTED_ERROR,
-        f"reading its pixels ended in {type(error).__name__}, which was not foreseen; please report it",
     )
 
 
