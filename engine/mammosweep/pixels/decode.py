@@ -258,17 +258,20 @@ def _within_bits_stored(stored: Stored, encoded: EncodedFrame, info: CodestreamI
     largest = int(stored.max())
     if largest <= mask:
         return ()
+    if info.transfer_syntax not in WITHOUT_PRECISION:
+        _require_room_above(int(stored.min()), mask, encoded, info)
     if info.is_lossy:
         np.minimum(stored, np.uint16(mask), out=stored)
         return ()
-    if info.transfer_syntax not in WITHOUT_PRECISION:
-        _require_stray_bits(int(stored.min()), mask, encoded, info)
     np.bitwise_and(stored, np.uint16(mask), out=stored)
     return (Flag.STRAY_BITS_MASKED,)
 
 
-def _require_stray_bits(smallest: int, mask: int, encoded: EncodedFrame, info: CodestreamInfo) -> None:
-    """A codestream of a wrong precision shifts every value; stray bits lie in some of the pixels."""
+def _require_room_above(smallest: int, mask: int, encoded: EncodedFrame, info: CodestreamInfo) -> None:
+    """Only the bits allocated leave room above Bits Stored, and only for some pixels.
+
+    A codestream of another precision than it was made with shifts every value.
+    """
     if info.precision != encoded.bits_allocated or smallest > mask:
         raise DecodeError(
             Reason.BITS_INVALID,

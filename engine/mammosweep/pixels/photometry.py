@@ -9,13 +9,11 @@ MONOCHROME1. Padding is black whatever the polarity.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.multival import MultiValue
 
+from mammosweep.archive.attributes import floats, items, named, text
 from mammosweep.errors import DecodeError, Reason
 from mammosweep.pixels.lut import Lut, read_lut
 
@@ -73,7 +71,7 @@ def needs_full_resolution(dataset: Dataset, table: Table) -> bool:
 
 def _rescale(stored: Values, dataset: Dataset) -> tuple[Values, tuple[float, float]]:
     """The Modality LUT where there is one, else Rescale Slope and Intercept (PS3.3 C.11.1); its bounds."""
-    sequence = dataset.get("ModalityLUTSequence")
+    sequence = items(dataset, "ModalityLUTSequence")
     if sequence:
         lut = _lut(dataset, sequence[0], signed=False)
         return lut.of(stored), (0.0, float(lut.largest))
@@ -90,11 +88,11 @@ def _rescale(stored: Values, dataset: Dataset) -> tuple[Values, tuple[float, flo
 
 
 def _voi(values: Values, bounds: tuple[float, float], dataset: Dataset) -> tuple[Values, str]:
-    sequence = dataset.get("VOILUTSequence")
+    sequence = items(dataset, "VOILUTSequence")
     if sequence:
         lut = _lut(dataset, sequence[0], signed=bounds[0] < 0)
         return lut.of(values) / lut.largest, "VOI LUT 1"
-    windows = list(zip(_numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth"), strict=False))
+    windows = list(zip(floats(dataset, "WindowCenter"), floats(dataset, "WindowWidth"), strict=False))
     if not windows:
         low, high = bounds
         return np.clip((values - low) / (high - low), 0.0, 1.0), "full range"
@@ -110,7 +108,7 @@ def _voi(values: Values, bounds: tuple[float, float], dataset: Dataset) -> tuple
 
 
 def _function(dataset: Dataset) -> str:
-    function = str(dataset.get("VOILUTFunction") or LINEAR).strip().upper()
+    function = text(dataset, "VOILUTFunction").upper() or LINEAR
     if function not in FUNCTIONS:
         raise DecodeError(
             Reason.WINDOW_INVALID,
@@ -149,8 +147,8 @@ def _is_big_endian(dataset: Dataset) -> bool:
 
 
 def _is_inverted(dataset: Dataset) -> bool:
-    shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
-    is_monochrome1 = str(dataset.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1"
+    shape = text(dataset, "PresentationLUTShape").upper()
+    is_monochrome1 = text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
     return SHAPES.get(shape, is_monochrome1)
 
 
@@ -159,7 +157,7 @@ def _padding(dataset: Dataset) -> tuple[int, int]:
 
     First and last stored value; the last is the smaller one where there is no padding.
     """
-    if dataset.get("PixelPaddingValue") is None:
+    if not floats(dataset, "PixelPaddingValue"):
         return 0, -1
     value = _number(dataset, "PixelPaddingValue", 0.0)
     limit = _number(dataset, "PixelPaddingRangeLimit", value)
@@ -169,17 +167,7 @@ def _padding(dataset: Dataset) -> tuple[int, int]:
 
 
 def _number(dataset: Dataset, keyword: str, default: float) -> float:
-    values = _numbers(dataset, keyword) or [default]
+    values = floats(dataset, keyword) or [default]
     if len(values) > 1 or not np.isfinite(values[0]):
-        raise DecodeError(Reason.HEADER_MALFORMED, f"{keyword} is not one finite number")
+        raise DecodeError(Reason.HEADER_MALFORMED, f"{named(keyword)} is not one finite number")
     return values[0]
-
-
-def _numbers(dataset: Dataset, keyword: str) -> list[float]:
-    value: Any = dataset.get(keyword)
-    if value is None or value == "":
-        return []
-    try:
-        return [float(v) for v in (value if isinstance(value, MultiValue | list | tuple) else [value])]
-    except (TypeError, ValueError):
-        raise DecodeError(Reason.HEADER_MALFORMED, f"{keyword} does not hold numbers") from None
