@@ -40,7 +40,7 @@ EXPECTED = {
     "no-view.dcm": "view_missing",
     "no-study-uid.dcm": "uid_missing",
     "secondary-capture.dcm": "sop_class",
-    "loop": "duplicate_file",
+    "loop": "outside_root",
 }
 
 
