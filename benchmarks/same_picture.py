@@ -18,6 +18,9 @@ MIN_OVERLAP = 0.98
 MIN_CORRELATION = 0.997
 MAX_MEDIAN_DIFFERENCE = 0.015
 
+MAX_OVERSHOOT = 64
+"""What a lossy codec of high quality adds to white at most: what medip leaves of it after masking."""
+
 Gray = NDArray[np.float32]
 
 
@@ -43,10 +46,15 @@ def require_same_values(
 ) -> None:
     """Compare stored values.
 
+    Where loss made a white pixel overshoot Bits Stored, we clamp it and medip masks it to black: there they
+    differ, and only there may they.
+
     Raises:
         AssertionError: they differ by more than the codec leaves open.
     """
-    largest = float(np.abs(ours.astype(np.float32) - theirs).max())
+    difference = np.abs(ours.astype(np.float32) - theirs)
+    difference[(ours == ours.max()) & (theirs < tolerance + MAX_OVERSHOOT)] = 0
+    largest = float(difference.max())
     assert largest <= tolerance, f"{name}: stored values differ by up to {largest:g}; expected {tolerance}"
 
 
