@@ -19,7 +19,7 @@ import mammosweep
 from benchmarks.harness import Row, figure_row
 from mammosweep.archive.catalog import index
 from mammosweep.archive.source import open_source
-from mammosweep.config import ArchiveConfig, DetectConfig, FlipMode, PixelsConfig, SweepConfig
+from mammosweep.config import ArchiveConfig, DetectConfig, FlipMode, PixelsConfig, Precision, SweepConfig
 from mammosweep.phantom import PhantomConfig, Syntax, write_phantoms
 from mammosweep.pixels.normalise import NormalisedView, normalise
 from mammosweep.pixels.reader import FrameReader
@@ -115,17 +115,25 @@ def _textured(gray: NDArray[np.float32], breast: NDArray[np.bool_]) -> NDArray[n
 
 
 def _sweep_rows(archive: Path, folder: Path) -> list[Row]:
-    outs = {}
-    for name, pixels in (("reduced", REDUCED), ("full", FULL)):
-        outs[name] = folder / name
-        config = SweepConfig(pixels=pixels, detect=DetectConfig(flips=FlipMode.NONE))
-        mammosweep.sweep_to(outs[name], archive, config=config)
-    scores = [_scores(out) for out in outs.values()]
-    differences = [abs(scores[0][exam] - scores[1][exam]) for exam in scores[1]]
-    pairs = _pairs(outs["full"], outs["reduced"])
+    """Scores and boxes of two sweeps; and what the number format alone does to scores, as a measure."""
+    sweeps = {
+        "reduced": (REDUCED, Precision.AUTO),
+        "full": (FULL, Precision.AUTO),
+        "bf16": (FULL, Precision.BF16),
+        "fp32": (FULL, Precision.FP32),
+    }
+    for name, (pixels, precision) in sweeps.items():
+        detect = DetectConfig(flips=FlipMode.NONE, precision=precision)
+        mammosweep.sweep_to(folder / name, archive, config=SweepConfig(pixels=pixels, detect=detect))
+    scores = {name: _scores(folder / name) for name in sweeps}
+    differences = [abs(scores["reduced"][exam] - score) for exam, score in scores["full"].items()]
+    of_format = [abs(scores["bf16"][exam] - score) for exam, score in scores["fp32"].items()]
+    pairs = _pairs(folder / "full", folder / "reduced")
     return [
         figure_row("reduced/score-difference", "score", differences),
         figure_row("reduced/largest-score-difference", "score", [max(differences)]),
+        figure_row("reduced/score-difference-bf16-fp32", "score", of_format),
+        figure_row("reduced/largest-score-difference-bf16-fp32", "score", [max(of_format)]),
         figure_row("reduced/box-shift", "mm", pairs.shifts_mm),
         figure_row("reduced/largest-box-shift", "mm", [max(pairs.shifts_mm)]),
         figure_row("reduced/findings-of-one-sweep-only", "findings", [pairs.num_alone]),
