@@ -13,9 +13,7 @@ import sys
 from pathlib import Path
 
 from mammosweep.errors import DecodeError, ImageError, Reason, unforeseen
-from mammosweep.geometry import Size
 from mammosweep.pixels.decode import read_frame
-from mammosweep.pixels.frame import Stored
 from mammosweep.pixels.isolation.message import (
     MAX_BYTES,
     Message,
@@ -67,7 +65,7 @@ def _answer(message: Message, slot: Slot) -> Message:
     signal.setitimer(signal.ITIMER_REAL, ORPHANED * config.deadline_s)
     try:
         data = slot.file.view(message["num_bytes"])
-        frame = read_frame(data, view, config, grid_mm=grid_mm, allocate=lambda size: _room(slot, size))
+        frame = read_frame(data, view, config, grid_mm=grid_mm, allocate=slot.stored)
         slot.table()[:] = frame.table
         return pack_frame(frame)
     except ImageError as error:
@@ -78,10 +76,6 @@ def _answer(message: Message, slot: Slot) -> Message:
         return pack_error(unforeseen(error))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _room(slot: Slot, size: Size) -> Stored:
-    return slot.stored(size)
 
 
 def _ballooned(memory_mib: int) -> DecodeError:
