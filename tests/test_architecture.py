@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "detect": BASE | {"bundle", "pixels"},
     "lesion": BASE | {"bundle", "pixels", "detect"},
     "pipeline": BASE | {"archive", "bundle", "pixels", "detect", "lesion", "exam"},
+    "adopt": BASE | {"archive", "bundle", "pixels", "detect", "exam"},
     "fit": BASE | {"archive", "bundle", "pixels", "detect", "lesion", "exam", "evaluate", "phantom"},
     "run": BASE | {"archive", "bundle", "exam", "pipeline", "report"},
 }

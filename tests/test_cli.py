@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from mammosweep import demo
+from mammosweep.bundle.importing.settings import ImportSettings
 from mammosweep.bundle.load import REQUIRED, file_digest
 from mammosweep.bundle.manifest import BundleManifest, DetectorSpec, write_manifest
 from mammosweep.cli import PHANTOM_SYNTAXES, app
@@ -42,6 +43,40 @@ CONTRACT = {
     "phantom": {"--out": "required", "--exams": 4, "--seed": 0, "--syntax": None, "--spacing-mm": 0.1},
     "bundle show": {"B": None},
     "bundle verify": {"B": None},
+    "plan build": {
+        "--bundle": None,
+        "--device": None,
+        "--buckets": None,
+        "--config": None,
+        "--precision": None,
+    },
+    "plan list": {"--config": None},
+    "plan verify": {"--bundle": None, "--config": None},
+    "bundle import": {
+        "LAYOUT": "required",
+        "FILE": "required",
+        "--out": "required",
+        "--grid-mm": "required",
+        "--types": "mass,calcification,asymmetry,distortion",
+        "--image-mean": None,
+        "--image-std": None,
+        "--batch-norm-eps": 1e-5,
+        "--anchor-sizes": "32,64,128,256,512",
+        "--aspect-ratios": "0.5,1,2",
+        "--proposals-per-level": 1000,
+        "--proposals": 1000,
+        "--score-floor": 0.05,
+        "--merge-iou": 0.5,
+        "--candidates": 100,
+        "--buckets": None,
+        "--fusion": False,
+        "--stride-in-3x3": False,
+        "--name": None,
+        "--version": "1",
+        "--note": "",
+        "--views": None,
+        "--manifest": None,
+    },
 }
 """Every command with its arguments and options, and their defaults. Nothing here may change."""
 
@@ -153,6 +188,25 @@ def test_the_phantoms_defaults_are_the_phantoms_own():
     assert set(PHANTOM_SYNTAXES) <= set(Syntax)
 
 
+def test_an_imports_defaults_are_its_settings_own():
+    found = parameters(dict(commands(typer.main.get_command(app)))["bundle import"])
+    own = ImportSettings(grid_mm=0.15)
+
+    listed = {"--types": own.types, "--anchor-sizes": own.anchor_sizes, "--aspect-ratios": own.aspect_ratios}
+    for option, values in listed.items():
+        assert found[option] == ",".join(f"{v:g}" if isinstance(v, float) else v for v in values)
+    for field in (
+        "batch_norm_eps",
+        "proposals_per_level",
+        "proposals",
+        "score_floor",
+        "merge_iou",
+        "candidates",
+    ):
+        assert found[f"--{field.replace('_', '-')}"] == getattr(own, field)
+    assert (own.buckets, own.image_mean, own.fusion, own.version, own.note) == ((), (), False, "1", "")
+
+
 @pytest.mark.parametrize("command", ["", *CONTRACT])
 def test_every_command_has_help(command):
     found = run(*command.split(), "--help")
@@ -229,6 +283,42 @@ UNUSABLE = {
     "no-exams": (["phantom", "--out", "p", "--exams", "0"], "number of phantom exams is 0"),
     "bundle-show": (["bundle", "show", "nowhere"], "bundle nowhere: bundle.toml cannot be read"),
     "bundle-verify": (["bundle", "verify", "nowhere"], "bundle nowhere: bundle.toml cannot be read"),
+    "import-of-a-pickle": (
+        ["bundle", "import", "torchvision", "model.pth", "--out", "out", "--grid-mm", "0.15"],
+        "model.pth is not named .safetensors",
+    ),
+    "import-of-nothing": (
+        ["bundle", "import", "torchvision", "no.safetensors", "--out", "out", "--grid-mm", "0.15"],
+        "no.safetensors cannot be read",
+    ),
+    "import-sizes": (
+        ["bundle", "import", "torchvision", "m", "--out", "out", "--grid-mm", "0.15", "--buckets", "64"],
+        "--buckets is '64'; expected sizes such as 640x384",
+    ),
+    "import-numbers": (
+        ["bundle", "import", "torchvision", "m", "--out", "out", "--grid-mm", "0.15", "--anchor-sizes", "a"],
+        "--anchor-sizes is 'a'; expected numbers",
+    ),
+    "import-types": (
+        ["bundle", "import", "torchvision", "m", "--out", "out", "--grid-mm", "0.15", "--types", "lump"],
+        "'lump' is not a valid LesionType; expected of mass, calcification",
+    ),
+    "import-grid": (
+        ["bundle", "import", "torchvision", "m", "--out", "out", "--grid-mm", "15"],
+        "--grid-mm is 15.0; it must lie in 0.05..1",
+    ),
+    "import-layout": (
+        ["bundle", "import", "mmdetection", "m", "--out", "out", "--grid-mm", "0.15"],
+        "'mmdetection' is not one of",
+    ),
+    "import-over-a-folder": (
+        ["bundle", "import", "torchvision", "m", "--out", "archive", "--grid-mm", "0.15"],
+        "the bundle archive exists; give another --out",
+    ),
+    "import-manifest-of-nothing": (
+        ["bundle", "import", "torchvision", "m", "--out", "out", "--grid-mm", "1", "--manifest", "m.csv"],
+        "--manifest says what the exams of --views are",
+    ),
 }
 
 

@@ -115,16 +115,16 @@ def test_a_breast_larger_than_any_canvas_or_detector_is_set_aside(spacing_mm, re
 
 
 def test_an_error_that_nobody_foresaw_costs_one_view(archive, stages, monkeypatch):
-    from mammosweep import pipeline
+    from mammosweep.pixels import views
 
-    real = pipeline.normalise
+    real = views.normalise
 
     def failing(frame, spacing_mm, grid_mm):
         if frame.stored[:, 0].sum() > frame.stored[:, -1].sum():  # a left breast
             raise ZeroDivisionError("Surname^Given")
         return real(frame, spacing_mm, grid_mm)
 
-    monkeypatch.setattr(pipeline, "normalise", failing)
+    monkeypatch.setattr(views, "normalise", failing)
 
     outcome = screened(archive, stages)
 

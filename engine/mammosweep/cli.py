@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from mammosweep.config import Device, FlipMode, SweepConfig, load_config
+from mammosweep.config import Device, FlipMode, Precision, SweepConfig, load_config
 from mammosweep.errors import ConfigError, SweepError
 from mammosweep.version import __version__
+
+if TYPE_CHECKING:
+    from mammosweep.geometry import Size
 
 __all__ = ["app", "main"]
 
@@ -38,8 +41,14 @@ app = typer.Typer(
     help="Sweep screening-mammography archives: DICOM in; lesions, exam scores and a reading order out. "
     "Research use only.",
 )
-bundle_app = typer.Typer(no_args_is_help=True, help="Look at a model's bundle, or verify its files.")
+bundle_app = typer.Typer(
+    no_args_is_help=True, help="Look at a model's bundle, verify its files, or make one."
+)
 app.add_typer(bundle_app, name="bundle")
+plan_app = typer.Typer(
+    no_args_is_help=True, help="Build a bundle's compiled plans ahead of a sweep, list or verify them."
+)
+app.add_typer(plan_app, name="plan")
 
 Source = Annotated[
     str,  # a Path would swallow a slash of a URL
@@ -61,6 +70,11 @@ ConfigFile = Annotated[
 ]
 BundlePath = Annotated[
     Path | None, typer.Argument(metavar="B", help="The bundle's folder; the shipped one where none is given.")
+]
+
+
+PlanBundle = Annotated[
+    Path | None, typer.Option("--bundle", help="The model's folder; the shipped one by default.")
 ]
 
 
@@ -225,6 +239,179 @@ def bundle_verify(bundle: BundlePath = None) -> None:
     _tell(f"{opened.title}: {files} files are as bundle.toml lists them; digest {opened.digest}")
 
 
+@bundle_app.command("import")
+def bundle_import(
+    layout: Annotated[
+        Literal["torchvision", "detectron2"],
+        typer.Argument(metavar="LAYOUT", help="Whose names the checkpoint has: torchvision, detectron2."),
+    ],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A Faster R-CNN R50-FPN's state dict, .safetensors.")
+    ],
+    out: Annotated[Path, typer.Option(help="The bundle's folder; it must not exist.")],
+    grid_mm: Annotated[float, typer.Option(help="Side of a pixel that it was fitted for, millimetres.")],
+    types: Annotated[
+        str, typer.Option(help="The checkpoint's classes without background, in its order.")
+    ] = "mass,calcification,asymmetry,distortion",
+    image_mean: Annotated[
+        str | None,
+        typer.Option(
+            help="Subtracted from each channel; one number stands for all. detectron2: of 0 to 255.",
+            show_default="the layout's own",
+        ),
+    ] = None,
+    image_std: Annotated[
+        str | None,
+        typer.Option(help="Each channel is divided by it.", show_default="the layout's own"),
+    ] = None,
+    batch_norm_eps: Annotated[
+        float,
+        typer.Option(help="Of the trunk's batch normalisation; 0 after torchvision's weights COCO_V1."),
+    ] = 1e-5,
+    anchor_sizes: Annotated[
+        str, typer.Option(help="Of the five levels' anchors, in pixels.")
+    ] = "32,64,128,256,512",
+    aspect_ratios: Annotated[str, typer.Option(help="Of the anchors: height by width.")] = "0.5,1,2",
+    proposals_per_level: Annotated[int, typer.Option(help="Anchors that each level passes on.")] = 1000,
+    proposals: Annotated[int, typer.Option(help="Regions a view that the box head judges.")] = 1000,
+    score_floor: Annotated[float, typer.Option(help="Weaker candidates are dropped.")] = 0.05,
+    merge_iou: Annotated[
+        float, typer.Option(help="Boxes of one type that overlap more are one candidate.")
+    ] = 0.5,
+    candidates: Annotated[int, typer.Option(help="Kept in each view.")] = 100,
+    buckets: Annotated[
+        str | None,
+        typer.Option(
+            help="Canvases, ROWSxCOLUMNS in multiples of 64, at most 12: 1024x640,2048x1600.",
+            show_default="for breasts of up to 300 x 240 mm",
+        ),
+    ] = None,
+    fusion: Annotated[
+        bool,
+        typer.Option("--fusion", help="Add the four-view network; it changes nothing until it is fitted."),
+    ] = False,
+    stride_in_3x3: Annotated[
+        bool,
+        typer.Option("--stride-in-3x3", help="detectron2: fitted with RESNETS.STRIDE_IN_1X1 False."),
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="The bundle's.", show_default="the file's")] = None,
+    version: Annotated[str, typer.Option(help="The bundle's.")] = "1",
+    note: Annotated[str, typer.Option(help="Said on every page, after that it is a detector only.")] = "",
+    views: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Store the pixels of up to 8 exams of this source in the bundle, to check plans on.",
+        ),
+    ] = None,
+    manifest: Manifest = None,
+) -> None:
+    """Make a detector-only bundle of a published checkpoint.
+
+    torchvision's fasterrcnn_resnet50_fpn gives the detections that torchvision gives on the same pixels.
+    Detectron2's faster_rcnn_R_50_FPN does so only where it was fitted with STRIDE_IN_1X1 False, POOLER_TYPE
+    ROIAlign, POOLER_SAMPLING_RATIO 2 and rounded anchors: the bundle's card says more. The images that a
+    checkpoint was fitted on must look as this engine's do: see the card.
+    """
+    with _said(UNUSABLE):
+        from mammosweep.adopt import ViewsSource, adopt
+        from mammosweep.bundle.importing.settings import ImportSettings, Layout, lesion_types
+
+        settings = ImportSettings(
+            grid_mm=grid_mm,
+            types=lesion_types(types),
+            image_mean=_numbers("--image-mean", image_mean or ""),
+            image_std=_numbers("--image-std", image_std or ""),
+            batch_norm_eps=batch_norm_eps,
+            anchor_sizes=_numbers("--anchor-sizes", anchor_sizes),
+            aspect_ratios=_numbers("--aspect-ratios", aspect_ratios),
+            proposals_per_level=proposals_per_level,
+            proposals=proposals,
+            score_floor=score_floor,
+            merge_iou=merge_iou,
+            candidates=candidates,
+            buckets=_sizes("--buckets", buckets or ""),
+            fusion=fusion,
+            stride_in_3x3=stride_in_3x3,
+            name=name or "",
+            version=version,
+            note=note,
+        )
+        if manifest and not views:
+            raise ConfigError("--manifest says what the exams of --views are; give both, or neither")
+        source = ViewsSource(views, manifest) if views else None
+        made = adopt(file, Layout(layout), settings, out, source)
+    _tell(f"{made.title} in {out}; look at it with: mammosweep bundle show {out}")
+
+
+@plan_app.command("build")
+def plan_build(
+    bundle: PlanBundle = None,
+    device: Annotated[
+        Device | None,
+        typer.Option(
+            help="What to build for: TensorRT's plans on cuda, OpenVINO's on cpu.",
+            show_default=str(DEFAULTS.detect.device),
+        ),
+    ] = None,
+    buckets: Annotated[
+        str | None,
+        typer.Option(
+            help="Canvases of a GPU's plans, such as 1536x704,2048x1024; all of the bundle's by default."
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="The number format; int8 on cpu only.", show_default=str(DEFAULTS.detect.precision)
+        ),
+    ] = None,
+) -> None:
+    """Compile plans for this machine and keep those that agree with fp32 PyTorch.
+
+    Flips, batch and the plan store come from the settings file, as a sweep's do.
+    """
+    from mammosweep.bundle import open_bundle
+    from mammosweep.detect.plans.manage import build_plans
+
+    with _said(UNUSABLE):
+        settings = _settings(config, device, None, None).detect
+        canvases = _sizes("--buckets", buckets) if buckets else ()
+        build_plans(
+            open_bundle(bundle), replace(settings, precision=precision or settings.precision), canvases, _tell
+        )
+
+
+@plan_app.command("list")
+def plan_list(config: ConfigFile = None) -> None:
+    """List the plans that are kept, and those that were refused."""
+    from mammosweep.detect.plans.manage import listed_plans, sentence_of
+    from mammosweep.detect.plans.store import store_folder
+
+    with _said(UNUSABLE):
+        settings = _read_settings(config).detect
+        plans = listed_plans(settings)
+    _tell(f"{len(plans)} plans in {store_folder(settings.plan_store)}")
+    for plan in plans:
+        _tell(sentence_of(plan))
+
+
+@plan_app.command("verify")
+def plan_verify(bundle: PlanBundle = None, config: ConfigFile = None) -> None:
+    """Check that every plan is as it was built; run the bundle's own again and compare them with PyTorch."""
+    from mammosweep.bundle import open_bundle
+    from mammosweep.detect.plans.manage import verify_plans
+
+    with _said(UNUSABLE):
+        is_sound = True
+        for verdict in verify_plans(_read_settings(config).detect, open_bundle(bundle)):
+            _tell(f"{verdict.plan.name}: {verdict.sentence}")
+            is_sound = is_sound and verdict.is_sound
+        if not is_sound:
+            raise ConfigError("not every plan is sound; build those again, or remove their folders")
+
+
 def _sweep(
     out: Path,
     source: Path | str,
@@ -261,6 +448,25 @@ def _settings(
     detect = {name: value for name, value in (("device", device), ("flips", flips)) if value is not None}
     run = config.run if chunk_exams is None else replace(config.run, chunk_exams=chunk_exams)
     return replace(config, detect=replace(config.detect, **detect), run=run)  # type: ignore[arg-type]
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    """The numbers of a list with commas; none of an empty one."""
+    try:
+        return tuple(float(part) for part in text.split(",") if text)
+    except ValueError:
+        raise ConfigError(f"{option} is {text!r}; expected numbers with commas between them") from None
+
+
+def _sizes(option: str, text: str) -> tuple[Size, ...]:
+    """The sizes of a list such as 640x384,1024x640."""
+    from mammosweep.geometry import Size
+
+    try:
+        sides = [[int(side) for side in part.split("x")] for part in text.split(",") if text]
+        return tuple(Size(rows, columns) for rows, columns in sides)
+    except ValueError:
+        raise ConfigError(f"{option} is {text!r}; expected sizes such as 640x384,1024x640") from None
 
 
 def _read_settings(file: Path | None) -> SweepConfig:

@@ -20,6 +20,7 @@ __all__ = [
     "Device",
     "FlipMode",
     "PixelsConfig",
+    "PlanChoice",
     "Precision",
     "ReportConfig",
     "RunConfig",
@@ -60,6 +61,16 @@ class Precision(StrEnum):
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+    INT8 = "int8"  # OpenVINO only: 8-bit convolutions, calibrated on the bundle's validation views
+
+
+class PlanChoice(StrEnum):
+    """Which library computes the detector's networks."""
+
+    AUTO = "auto"  # TensorRT where plans were built for the GPU; OpenVINO on a CPU that has it; else PyTorch
+    TORCH = "torch"
+    OPENVINO = "openvino"
+    TENSORRT = "tensorrt"
 
 
 def _require(truth: bool, message: str) -> None:
@@ -125,11 +136,18 @@ class DetectConfig:
     device: Device = Device.AUTO
     precision: Precision = Precision.AUTO
     flips: FlipMode = FlipMode.ALL
+    plan: PlanChoice = PlanChoice.AUTO
+    batch_exams: int = 0  # exams of one bucket that go through the networks together; 0: as memory allows
+    plan_store: str = ""  # where plans are kept; empty: mammosweep/plans in the user's cache folder
     threads: int = 0  # CPU threads of the networks; 0: what PyTorch chooses
 
     def __post_init__(self) -> None:
         _require(
             self.threads >= 0, f"detect.threads is {self.threads}; it must be 0 (PyTorch's choice) or more"
+        )
+        _require(
+            self.batch_exams >= 0,
+            f"detect.batch_exams is {self.batch_exams}; it must be 0 (as memory allows) or more",
         )
 
 
@@ -166,11 +184,13 @@ class SweepConfig:
     @property
     def digest(self) -> str:
         """SHA-256 over the settings that can change a result (not: how the work is cut up or shown)."""
-        detect = dataclasses.replace(self.detect, threads=0)
+        detect = dataclasses.asdict(self.detect)
+        for how in ("threads", "batch_exams", "plan_store"):
+            del detect[how]
         pixels = dataclasses.asdict(self.pixels)
         for how in ("isolate", "workers", "memory_mib", "deadline_s", "read_deadline_s"):
             del pixels[how]
-        settings = {"pixels": pixels, "detect": dataclasses.asdict(detect)}
+        settings = {"pixels": pixels, "detect": detect}
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -5,6 +5,7 @@ SweepError
 │   └── BundleError     the model's files are wrong
 ├── SourceError         the archive, catalog or manifest as a whole cannot be read (exit 2)
 ├── DeviceError         the machine is wrong
+│   └── PlanRefused     a compiled plan does not find what fp32 PyTorch finds
 ├── LedgerError         the output folder is in use, or its counts do not add up
 └── ImageError          one image is wrong: becomes its row's reason, the run goes on
     ├── HeaderError
@@ -30,6 +31,7 @@ __all__ = [
     "HeaderError",
     "ImageError",
     "LedgerError",
+    "PlanRefused",
     "Reason",
     "SourceError",
     "SweepError",
@@ -149,6 +151,10 @@ class SourceError(SweepError):
 
 class DeviceError(SweepError):
     """The machine cannot do what the settings ask of it."""
+
+
+class PlanRefused(DeviceError):
+    """A compiled plan does not agree with fp32 PyTorch on this machine."""
 
 
 class LedgerError(SweepError):

@@ -7,9 +7,11 @@ and run/ commits. Errors about one image are data: they become its row's reason,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,18 +21,21 @@ from mammosweep.archive.source import Source
 from mammosweep.archive.verdict import refused
 from mammosweep.bundle import Bundle, open_bundle
 from mammosweep.bundle.load import DECISION, MATCHER
-from mammosweep.clock import StageClock
+from mammosweep.clock import WAIT_VIEWS, StageClock
 from mammosweep.config import SweepConfig
-from mammosweep.detect.buckets import make_batch, smallest_bucket
-from mammosweep.detect.detector import Detector, TorchDetector
+from mammosweep.detect.batching import Batcher, Ticket
+from mammosweep.detect.buckets import ExamBatch, make_batches, smallest_bucket
+from mammosweep.detect.detector import Candidates, Detector
+from mammosweep.detect.load import load_detector
+from mammosweep.detect.plans.stored import reports
 from mammosweep.errors import DeviceError, Flag, ImageError, Reason, unforeseen
 from mammosweep.exam import Aggregation, CategoryThresholds, ExamModels, assess
 from mammosweep.exam.booster import load_booster
 from mammosweep.exam.classify import LESION_FEATURES
 from mammosweep.exam.pairs import PAIR_FEATURES
 from mammosweep.lesion.describe import LesionStage, load_lesion_networks
-from mammosweep.pixels.normalise import NormalisedView, normalise
-from mammosweep.pixels.reader import FrameReader, PendingFrame
+from mammosweep.pixels.normalise import NormalisedView
+from mammosweep.pixels.views import PendingView, ViewReader
 from mammosweep.records import (
     ExamOutcome,
     ExamRef,
@@ -46,7 +51,7 @@ from mammosweep.version import __version__
 __all__ = ["Stages", "load_stages", "screen_all"]
 
 EXAMS_AHEAD = 2
-"""How many exams' views are read and decoded while one is in the networks."""
+"""How many exams' views are made ready while one is in the networks, beside those that wait for company."""
 
 PICTURE_GRAY = (-0.2, 1.3)
 """Normalised gray shown as black and white on the exam's page."""
@@ -58,16 +63,17 @@ class Stages:
 
     config: SweepConfig
     bundle: Bundle
-    frames: FrameReader
+    views: ViewReader
     detect: Detector
     describe: LesionStage
     models: ExamModels
     provenance: Provenance
-    clock: StageClock = field(default_factory=StageClock)
+    clock: StageClock
+    plan_agreement: dict[str, Any]  # how compiled plans agreed with fp32 PyTorch
 
     def close(self) -> None:
-        """End the threads and processes that read frames."""
-        self.frames.close()
+        """End the threads and processes that read views."""
+        self.views.close()
 
 
 def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
@@ -79,12 +85,13 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
     """
     if config.detect.threads:
         torch.set_num_threads(config.detect.threads)
-    bundle = open_bundle(bundle_path)
-    detector = TorchDetector(bundle, config.detect)
+    bundle, clock = open_bundle(bundle_path), StageClock()
+    detector = load_detector(bundle, config.detect)
+    about = detector.about
     return Stages(
         config=config,
         bundle=bundle,
-        frames=FrameReader(config.pixels, bundle.manifest.grid_mm, detector.device.type),
+        views=ViewReader(config.pixels, bundle.manifest.grid_mm, about.device.type, clock),
         detect=detector,
         describe=load_lesion_networks(bundle),
         models=_exam_models(bundle),
@@ -93,17 +100,20 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
             bundle=bundle.title,
             bundle_digest=bundle.digest,
             settings_digest=config.digest,
-            device=detector.device.type,
-            precision=detector.precision,
+            device=about.device.type,
+            precision=about.precision,
+            plan=about.kind,
         ),
+        clock=clock,
+        plan_agreement=reports(bundle, config.detect, about.kind, about.precision),
     )
 
 
 def _exam_models(bundle: Bundle) -> ExamModels:
-    manifest = bundle.manifest
+    manifest, alone = bundle.manifest, bundle.is_detector_only
     return ExamModels(
-        matcher=load_booster(bundle.file(MATCHER), PAIR_FEATURES),
-        decision=load_booster(bundle.file(DECISION), LESION_FEATURES),
+        matcher=None if alone else load_booster(bundle.file(MATCHER), PAIR_FEATURES),
+        decision=None if alone else load_booster(bundle.file(DECISION), LESION_FEATURES),
         match_threshold=manifest.match_threshold,
         thresholds=CategoryThresholds(manifest.category_thresholds),
         aggregation=Aggregation(manifest.aggregation),
@@ -111,40 +121,95 @@ def _exam_models(bundle: Bundle) -> ExamModels:
 
 
 def screen_all(exams: Iterable[ExamRef], source: Source, stages: Stages) -> Iterator[ExamOutcome]:
-    """Take exams from files to outcomes, in their order; the next ones' files are read meanwhile."""
-    ahead: deque[tuple[ExamRef, dict[View, PendingFrame]]] = deque()
+    """Take exams from files to outcomes, in their order.
+
+    While some are in the networks, the next ones' files are read, decoded and normalised. Exams of one bucket
+    go through the detector together, where that is of use.
+    """
+    batcher = Batcher(
+        lambda batch: _detected(batch, stages),
+        stages.config.detect.batch_exams,
+        on_gpu=stages.detect.about.device.type == "cuda",
+    )
+    waiting: deque[_InDetector] = deque()
+    with closing(_read_ahead(exams, source, stages, lambda: EXAMS_AHEAD + batcher.most_waiting)) as read:
+        for exam in read:
+            waiting.append(_handed_in(exam, batcher, stages))
+            while waiting and (waiting[0].is_done or len(waiting) > batcher.most_waiting):
+                yield _outcome_of(waiting.popleft(), batcher, stages)
+    while waiting:
+        yield _outcome_of(waiting.popleft(), batcher, stages)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadExam:
+    """An exam whose pixels were read: the views that can be used, and every image's record."""
+
+    exam: ExamRef
+    views: dict[View, NormalisedView]
+    images: tuple[ImageRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _InDetector:
+    """An exam on its way through the detector."""
+
+    read: _ReadExam
+    tickets: list[Ticket]
+
+    @property
+    def is_done(self) -> bool:
+        return all(ticket.candidates is not None for ticket in self.tickets)
+
+
+def _read_ahead(
+    exams: Iterable[ExamRef], source: Source, stages: Stages, exams_ahead: Callable[[], int]
+) -> Generator[_ReadExam, None, None]:
+    """Exams with their views, in their order; those behind are read while one is away."""
+    ahead: deque[tuple[ExamRef, dict[View, PendingView]]] = deque()
     try:
         for exam in exams:
             ahead.append((exam, _request(exam, source, stages)))
-            if len(ahead) > EXAMS_AHEAD:
-                yield _screen(*ahead.popleft(), stages)
+            while len(ahead) > exams_ahead():
+                yield _read(*ahead.popleft(), stages)
         while ahead:
-            yield _screen(*ahead.popleft(), stages)
+            yield _read(*ahead.popleft(), stages)
     finally:
         for _, pending in ahead:
-            for frame in pending.values():
-                frame.abandon()
+            for view in pending.values():
+                view.abandon()
 
 
-def _request(exam: ExamRef, source: Source, stages: Stages) -> dict[View, PendingFrame]:
+def _request(exam: ExamRef, source: Source, stages: Stages) -> dict[View, PendingView]:
     if exam.reason is not None:
         return {}
-    return {view: stages.frames.request(source, view) for view in exam.views}
+    return {view: stages.views.request(source, view) for view in exam.views}
 
 
-def _screen(exam: ExamRef, pending: dict[View, PendingFrame], stages: Stages) -> ExamOutcome:
-    if exam.reason is not None:
-        return _not_scored(exam, exam.images, stages)
-    views, images = _read(exam, pending, stages)
+def _handed_in(read: _ReadExam, batcher: Batcher, stages: Stages) -> _InDetector:
+    batches = make_batches(read.views, stages.bundle.manifest.detector) if read.views else []
+    return _InDetector(read, [batcher.add(batch) for batch in batches])
+
+
+def _detected(batch: ExamBatch, stages: Stages) -> list[Candidates]:
+    with stages.clock.measure("detect"):
+        return stages.detect(batch)
+
+
+def _outcome_of(waiting: _InDetector, batcher: Batcher, stages: Stages) -> ExamOutcome:
+    exam, views, images = waiting.read.exam, waiting.read.views, waiting.read.images
     if not views:
         return _not_scored(exam, images, stages)
-    with stages.clock.measure("detect"):
-        batch = make_batch(views, stages.bundle.manifest.detector.buckets)
-        candidates = stages.detect(batch)
+    for ticket in waiting.tickets:
+        batcher.finish(ticket)
     with stages.clock.measure("lesion"):
-        findings = stages.describe(batch, candidates)
+        findings = [
+            finding
+            for ticket in waiting.tickets
+            for finding in stages.describe(ticket.batch, ticket.candidates or [])
+        ]
     with stages.clock.measure("exam"):
-        imaged = [(view.laterality, view.position) for view in batch.views]
+        imaged = [(view.laterality, view.position) for view in views]
         assessment = assess(findings, imaged, stages.models)
     flags = _flags(exam, tuple(views), images)
     return replace(
@@ -155,20 +220,20 @@ def _screen(exam: ExamRef, pending: dict[View, PendingFrame], stages: Stages) ->
         score_right=assessment.score_right,
         category=assessment.category,
         lesions=assessment.lesions,
-        pictures=tuple(_picture(view, views[view]) for view in batch.views),
+        pictures=tuple(
+            _picture(view, views[view]) for ticket in waiting.tickets for view in ticket.batch.views
+        ),
     )
 
 
-def _read(
-    exam: ExamRef, pending: dict[View, PendingFrame], stages: Stages
-) -> tuple[dict[View, NormalisedView], tuple[ImageRecord, ...]]:
-    """The views whose pixels can be used, and every image's record with what the pixels said."""
+def _read(exam: ExamRef, pending: dict[View, PendingView], stages: Stages) -> _ReadExam:
+    """Wait for an exam's views."""
     views: dict[View, NormalisedView] = {}
     images = {image.path: image for image in exam.images}
-    for view in exam.views:
+    for view in exam.views if exam.reason is None else ():
         image = images[view.path]
         try:
-            views[view], images[view.path] = _read_view(view, image, pending[view], stages)
+            views[view], images[view.path] = _read_view(image, pending[view], stages)
         except ImageError as error:
             images[view.path] = refused(image, error.reason, str(error))
         except DeviceError:
@@ -176,23 +241,19 @@ def _read(
         except Exception as error:  # no file, whatever is in it, may cost another exam its result
             unexpected = unforeseen(error)
             images[view.path] = refused(image, unexpected.reason, str(unexpected))
-    return views, tuple(images.values())
+    return _ReadExam(exam, views, tuple(images.values()))
 
 
 def _read_view(
-    view: View, image: ImageRecord, pending: PendingFrame, stages: Stages
+    image: ImageRecord, pending: PendingView, stages: Stages
 ) -> tuple[NormalisedView, ImageRecord]:
-    manifest = stages.bundle.manifest
-    try:
-        with stages.clock.measure("decode"):  # the time that is waited for it
-            frame = pending.frame()
-        with stages.clock.measure("normalise"):
-            normalised = normalise(frame, view.spacing_mm, manifest.grid_mm)
-        read = replace(image, voi=frame.voi, levels_left_out=frame.reduce, flags=_joined(image, frame.flags))
-    finally:
-        pending.release()
-    smallest_bucket([normalised.grid.net_size], manifest.detector.buckets)  # raises where no canvas holds it
-    return normalised, read
+    with stages.clock.measure(WAIT_VIEWS):
+        read = pending.read()
+    # Raises where no canvas holds it.
+    smallest_bucket([read.normalised.grid.net_size], stages.bundle.manifest.detector.buckets)
+    return read.normalised, replace(
+        image, voi=read.voi, levels_left_out=read.levels_left_out, flags=_joined(image, read.flags)
+    )
 
 
 def _joined(image: ImageRecord, flags: tuple[Flag, ...]) -> tuple[Flag, ...]:

@@ -205,6 +205,7 @@ class Provenance:
     settings_digest: str
     device: str
     precision: str
+    plan: str = ""  # what computed the detector's networks: "torch", "openvino", "tensorrt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,5 +10,7 @@ from __future__ import annotations
 
 from mammosweep_kernels.canvas import to_canvas
 from mammosweep_kernels.histogram import histogram16, percentile, triangle_threshold
+from mammosweep_kernels.roi_align import roi_align
+from mammosweep_kernels.suppress import suppress
 
-__all__ = ["histogram16", "percentile", "to_canvas", "triangle_threshold"]
+__all__ = ["histogram16", "percentile", "roi_align", "suppress", "to_canvas", "triangle_threshold"]

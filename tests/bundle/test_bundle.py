@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from mammosweep.bundle import open_bundle, reference_bundle_path
-from mammosweep.bundle.load import DETECTOR, MATCHER
+from mammosweep.bundle.load import AFTER_DETECTION, DETECTOR, LESION, MATCHER, VIEWS
 from mammosweep.bundle.manifest import MANIFEST_NAME, read_manifest, write_manifest
 from mammosweep.errors import BundleError
 
@@ -44,7 +45,7 @@ def test_a_manifest_comes_back_as_it_was_written(folder):
     assert read_manifest(folder) == manifest
 
 
-@pytest.mark.parametrize("name", [DETECTOR, MATCHER])
+@pytest.mark.parametrize("name", [DETECTOR, MATCHER, VIEWS])
 def test_a_changed_file_is_refused_by_name(folder, name):
     data = bytearray((folder / name).read_bytes())
     data[-1] ^= 1
@@ -84,3 +85,33 @@ def test_a_wrong_manifest_is_refused_in_one_sentence(folder, old, new, said):
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path):
     with pytest.raises(BundleError, match=MANIFEST_NAME):
         open_bundle(tmp_path)
+
+
+def without(folder, names):
+    """The bundle lists these files no more."""
+    manifest = read_manifest(folder)
+    files = {name: digest for name, digest in manifest.files.items() if name not in names}
+    write_manifest(folder, replace(manifest, files=files))
+
+
+def test_a_bundle_may_be_a_detector_only(folder):
+    assert not open_bundle(folder).is_detector_only
+
+    without(folder, AFTER_DETECTION)
+
+    assert open_bundle(folder).is_detector_only
+
+
+@pytest.mark.parametrize("missing", [(LESION,), (LESION, MATCHER)], ids=str)
+def test_a_part_of_what_comes_after_detection_is_refused_in_one_sentence(missing, folder):
+    without(folder, missing)
+
+    with pytest.raises(BundleError, match=f"lists no {' and no '.join(missing)}; a bundle has all of"):
+        open_bundle(folder)
+
+
+def test_a_bundle_without_a_detector_is_refused(folder):
+    without(folder, (DETECTOR,))
+
+    with pytest.raises(BundleError, match=f"lists no {DETECTOR}"):
+        open_bundle(folder)

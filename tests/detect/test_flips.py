@@ -7,20 +7,29 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mammosweep.bundle.manifest import FlipMerge
 from mammosweep.config import FlipMode
-from mammosweep.detect.flips import BOTH, HORIZONTAL, LOOKS, VERTICAL, Boxes, merge_looks
+from mammosweep.detect.flips import BOTH, HORIZONTAL, LOOKS, VERTICAL, merge_looks
+from mammosweep.detect.proposals import Detections
 
 LOOK_IDS = ["horizontal", "vertical", "both"]
+ROWS = 3  # detections a look, those that are empty included
 
 
-def boxes(*rows, label=1, scores=None):
-    coordinates = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
-    return Boxes(
-        coordinates,
-        torch.full((len(rows),), label),
-        torch.tensor(scores or [0.9] * len(rows)),
-        torch.ones(len(rows), dtype=torch.int64),
-    )
+def look(*boxes, label=1, scores=None):
+    """What one look saw in one view; the rest of its rows is empty."""
+    found = torch.zeros(1, ROWS, 4)
+    found[0, : len(boxes)] = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    strength = torch.zeros(1, ROWS)
+    strength[0, : len(boxes)] = torch.tensor(scores or [0.9] * len(boxes))
+    return Detections(found, torch.full((1, ROWS), label), strength)
+
+
+def merged(*looks, limit=10, how=FlipMerge.SUPPRESSION):
+    """The candidates that are not empty: boxes, labels, scores, votes."""
+    found = merge_looks(list(looks), 0.3, limit, how)
+    there = found.scores[0] > 0
+    return tuple(part[0][there].tolist() for part in (found.boxes, found.labels, found.scores, found.votes))
 
 
 @pytest.mark.parametrize("flip", [HORIZONTAL, VERTICAL, BOTH], ids=LOOK_IDS)
@@ -42,29 +51,57 @@ def test_modes_add_looks_and_begin_with_the_image_alone():
 
 
 def test_a_candidate_that_every_look_saw_has_their_mean_score_and_all_votes():
-    merged = merge_looks(
-        [boxes((10, 10, 20, 20), scores=[0.8]), boxes((11, 10, 21, 20), scores=[0.4])], 0.3, 10
+    boxes, _, scores, votes = merged(
+        look((10, 10, 20, 20), scores=[0.8]), look((11, 10, 21, 20), scores=[0.4])
     )
 
-    assert merged.boxes.tolist() == [[10, 10, 20, 20]]
-    assert merged.scores.tolist() == pytest.approx([0.6])
-    assert merged.votes.tolist() == [2]
+    assert boxes == [[10, 10, 20, 20]]
+    assert scores == pytest.approx([0.6])
+    assert votes == [2]
+
+
+def test_weighted_boxes_are_the_mean_weighted_by_score():
+    boxes, _, scores, _ = merged(
+        look((10, 10, 20, 20), scores=[0.9]), look((13, 10, 23, 20), scores=[0.3]), how=FlipMerge.WEIGHTED
+    )
+
+    assert boxes == [pytest.approx([10.75, 10, 20.75, 20])]
+    assert scores == pytest.approx([0.6])
 
 
 def test_a_look_that_saw_nothing_counts_as_zero():
-    merged = merge_looks([boxes((10, 10, 20, 20), scores=[0.8]), boxes()], 0.3, 10)
+    _, _, scores, votes = merged(look((10, 10, 20, 20), scores=[0.8]), look())
 
-    assert merged.scores.tolist() == pytest.approx([0.4])
-    assert merged.votes.tolist() == [1]
+    assert scores == pytest.approx([0.4])
+    assert votes == [1]
 
 
-def test_boxes_of_different_types_stay_apart():
-    merged = merge_looks([boxes((10, 10, 20, 20)), boxes((10, 10, 20, 20), label=2)], 0.3, 10)
+def test_looks_that_saw_nothing_agree_on_nothing():
+    assert merged(look(), look()) == ([], [], [], [])
 
-    assert sorted(merged.labels.tolist()) == [1, 2]
+
+@pytest.mark.parametrize("how", FlipMerge)
+def test_boxes_of_different_types_stay_apart(how):
+    _, labels, _, votes = merged(look((10, 10, 20, 20)), look((10, 10, 20, 20), label=2), how=how)
+
+    assert sorted(labels) == [1, 2]
+    assert votes == [1, 1]
 
 
 def test_only_the_strongest_are_kept():
-    look = boxes((0, 0, 5, 5), (20, 0, 25, 5), (40, 0, 45, 5), scores=[0.2, 0.9, 0.5])
+    every = look((0, 0, 5, 5), (20, 0, 25, 5), (40, 0, 45, 5), scores=[0.2, 0.9, 0.5])
 
-    assert merge_looks([look], 0.3, 2).scores.tolist() == pytest.approx([0.9, 0.5])
+    assert merged(every, limit=2)[2] == pytest.approx([0.9, 0.5])
+
+
+def test_views_are_merged_each_on_its_own():
+    first, second = look((10, 10, 20, 20), scores=[0.8]), look((10, 10, 20, 20), scores=[0.4])
+    both = Detections(
+        torch.cat([first.boxes, second.boxes]),
+        torch.cat([first.labels, second.labels]),
+        torch.cat([first.scores, second.scores]),
+    )
+
+    found = merge_looks([both], 0.3, 10, FlipMerge.SUPPRESSION)
+
+    assert found.scores[:, 0].tolist() == pytest.approx([0.8, 0.4])

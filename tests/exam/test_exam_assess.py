@@ -100,6 +100,24 @@ def test_an_exam_without_views_is_refused(models):
         assess([], [], models)
 
 
+def test_a_detector_alone_gives_single_lesions_scored_by_their_detector_scores(finding, models):
+    findings = [finding("LCC", score=0.5, depth=0.25), finding("LMLO", score=0.75, depth=0.25)]
+
+    assessment = assess(findings, SLOTS, replace(models, matcher=None, decision=None))
+
+    assert [(one.lesion_id, len(one.findings), one.malignancy) for one in assessment.lesions] == [
+        ("L1", 1, 0.75),
+        ("L2", 1, 0.5),
+    ]
+    assert (assessment.score_left, assessment.score_right, assessment.score) == (0.75, 0.0, 0.75)
+
+
+@pytest.mark.parametrize("missing", ["matcher", "decision"])
+def test_one_model_without_the_other_is_refused(missing, models):
+    with pytest.raises(BundleError, match="expected both, or neither"):
+        replace(models, **{missing: None})
+
+
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
 def test_a_match_threshold_that_is_no_probability_is_refused(threshold, models):
     with pytest.raises(BundleError, match="expected a probability"):

@@ -123,3 +123,14 @@ def test_the_findings_carry_their_lesions_id(finding, thresholds):
 
 def test_no_matches_make_no_lesions(thresholds):
     assert classify([], by_score, thresholds) == ()
+
+
+def test_without_a_decision_the_surest_findings_score_is_the_malignancy(finding, thresholds):
+    matches = [Match(cc=finding("LCC", score=0.25)), Match(mlo=finding("LMLO", score=0.5))]
+
+    lesions = classify(matches, None, thresholds)
+
+    assert [(one.lesion_id, one.malignancy, one.category) for one in lesions] == [
+        ("L1", 0.5, "4B"),
+        ("L2", 0.25, "4A"),
+    ]

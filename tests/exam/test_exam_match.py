@@ -73,3 +73,15 @@ def test_every_finding_is_in_exactly_one_match(finding):
 
 def test_no_findings_have_no_matches():
     assert match([], by_depth, 0.5) == []
+
+
+def test_without_a_matcher_every_finding_stays_single(finding):
+    findings = [finding(slot, depth=0.5) for slot in ("RMLO", "LMLO", "LCC")]
+
+    matches = match(findings, None, 0.0)
+
+    assert [(m.laterality, m.findings[0].position, m.probability) for m in matches] == [
+        ("L", "CC", None),
+        ("L", "MLO", None),
+        ("R", "MLO", None),
+    ]

@@ -1,6 +1,6 @@
 """Compile kernels ahead of time to machine code for GPUs that are not there.
 
-Reads {"builds": {name: {"kernel", "signature", "constants"}}, "architectures": [90, ...]}; writes
+Reads {"builds": {name: {"kernel", "signature", "constants", "options"}}, "architectures": [90, ...]}; writes
 {"bytes": {name: {"90": length}}, "kernels": [...]}. A program of its own, because a process in which
 Triton was imported with TRITON_INTERPRET=1 cannot compile.
 """
@@ -39,7 +39,8 @@ def cubin_bytes(kernel: Any, build: dict[str, Any], architecture: int) -> int:
     signature = build["signature"] | dict.fromkeys(constants, "constexpr")
     ordered = {name: signature[name] for name in kernel.arg_names}
     source = ASTSource(kernel, ordered, constexprs=constants)
-    return len(triton.compile(source, target=GPUTarget("cuda", architecture, WARP)).asm["cubin"])
+    target = GPUTarget("cuda", architecture, WARP)
+    return len(triton.compile(source, target=target, options=build["options"]).asm["cubin"])
 
 
 def main(asked: Path, made: Path) -> None:

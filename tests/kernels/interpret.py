@@ -13,12 +13,14 @@ from pathlib import Path
 os.environ["TRITON_INTERPRET"] = "1"
 
 import torch
-from conftest import CANVAS_CASES, HISTOGRAM_CASES
+from conftest import CANVAS_CASES, HISTOGRAM_CASES, ROI_CASES, SUPPRESS_CASES
 from safetensors.torch import save_file
 from torch import Tensor
 
 from mammosweep_kernels.canvas.fused import to_canvas_fused
 from mammosweep_kernels.histogram.fused import histogram16_fused
+from mammosweep_kernels.roi_align.fused import roi_align_fused
+from mammosweep_kernels.suppress.fused import suppress_fused
 
 
 def main(out: Path) -> None:
@@ -34,6 +36,10 @@ def main(out: Path) -> None:
     for histogram in HISTOGRAM_CASES:
         values, mask = histogram.inputs()
         results[f"histogram/{histogram.name}"] = histogram16_fused(values, mask)
+    for groups in SUPPRESS_CASES:
+        results[f"suppress/{groups.name}"] = suppress_fused(*groups.inputs(), groups.iou)
+    for regions in ROI_CASES:
+        results[f"roi_align/{regions.name}"] = roi_align_fused(*regions.inputs())
     save_file(results, out)
 
 

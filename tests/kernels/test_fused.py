@@ -8,6 +8,8 @@ from safetensors.torch import load_file
 
 from mammosweep_kernels.canvas.reference import to_canvas_reference
 from mammosweep_kernels.histogram.reference import histogram16_reference
+from mammosweep_kernels.roi_align.reference import roi_align_reference
+from mammosweep_kernels.suppress.reference import suppress_reference
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +34,17 @@ def test_the_fused_histogram_is_the_reference(histogram_case, interpreted):
     expected = histogram16_reference(*histogram_case.inputs())
 
     assert torch.equal(interpreted[f"histogram/{histogram_case.name}"], expected)
+
+
+def test_the_fused_suppression_is_the_reference_in_every_box(suppress_case, interpreted):
+    expected = suppress_reference(*suppress_case.inputs(), suppress_case.iou)
+
+    assert torch.equal(interpreted[f"suppress/{suppress_case.name}"], expected)
+
+
+def test_the_fused_regions_are_the_reference_in_every_bin(roi_case, interpreted):
+    fused = interpreted[f"roi_align/{roi_case.name}"]
+
+    expected = roi_align_reference(*roi_case.inputs())
+    assert fused.dtype == roi_case.dtype
+    torch.testing.assert_close(fused, expected, **roi_case.tolerance)

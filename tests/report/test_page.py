@@ -136,6 +136,19 @@ def test_given_a_scored_exam_when_its_page_is_written_then_all_a_reader_needs_is
     assert page.count("1.2.3.") == 4
 
 
+def test_given_findings_of_a_detector_only_when_a_page_is_written_then_what_is_not_known_is_a_dash(
+    tmp_path, scored
+):
+    unknown = {"quadrant": None, "depth": None, "malignancy": None, "character": {}}
+    pair, single = scored().lesions
+    alone = replace(single, cc=replace(single.cc, **unknown))
+    page = shown(text_of(tmp_path, scored(lesions=(pair, alone)), bundle_note="detector only: no quadrant."))
+
+    assert f"R1 right mass CC only {ABSENT} 0.20 4C {ABSENT} {ABSENT} {ABSENT}" in page
+    assert "detector only: no quadrant." in page
+    assert "None" not in page.replace("None of", "")
+
+
 def test_given_an_unscored_exam_when_its_page_is_written_then_the_reason_stands_before_everything(
     tmp_path, unscored
 ):

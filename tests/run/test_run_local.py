@@ -59,7 +59,8 @@ def test_run_json_says_settings_versions_digests_counts_and_seconds(tiny, shared
     assert run["reasons"]["exams"] == {"not_scored": {"no_usable_view": 1}}
     assert run["settings"]["run"]["chunk_exams"] == 2
     assert (run["bundle"], run["bundle_digest"], run["device"]) == ("tiny 1", "a" * 64, "cpu")
-    assert set(run["seconds"]) == {"count", "index", "report"}
+    assert set(run["seconds"]) == {"count", "index", "screen", "commit", "wait-commit", "report"}
+    assert run["plan_agreement"] == {}
     assert run["libraries"]["pydicom"].startswith("3.")
     assert run["complete"] is True
 

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from mammosweep.run.progress import Lines, Tally, watch
+from mammosweep.run.summary import limit_text
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,21 @@ def test_on_a_terminal_a_bar_is_drawn_with_the_same_words():
         progress(Tally(exams=2, done=1, done_now=1, views=4, seconds=2.0))
 
     assert "exams 1/2, 2.00 views/s, 0:00:02 left, 0 not scored" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("taken", "limit"),
+    [
+        ({"detect": 9.0, "wait-views": 0.5, "wait-commit": 0.0}, "the detector: of 10.0 s"),
+        ({"detect": 3.0, "wait-views": 6.0, "wait-commit": 0.0}, "reading, decoding and normalising: of"),
+        ({"detect": 3.0, "wait-views": 1.0, "wait-commit": 5.0}, "writing results: of 10.0 s"),
+    ],
+    ids=["detector", "views", "commit"],
+)
+def test_a_summary_says_what_limited_the_run(taken, limit):
+    assert limit_text({"screen": 10.0, "decode": 20.0} | taken).startswith(limit)
+
+
+def test_a_run_that_screened_nothing_was_limited_by_nothing():
+    assert limit_text({"index": 1.0}) is None
+    assert limit_text({"index": 1.0, "screen": 0.1}) is None

@@ -11,11 +11,14 @@ from mammosweep.bundle.manifest import MANIFEST_NAME, BundleManifest, read_manif
 from mammosweep.errors import BundleError
 
 __all__ = [
+    "AFTER_DETECTION",
     "CARD",
     "DECISION",
     "DETECTOR",
     "LESION",
     "MATCHER",
+    "REQUIRED",
+    "VIEWS",
     "Bundle",
     "file_digest",
     "open_bundle",
@@ -27,7 +30,13 @@ LESION = "lesion.safetensors"
 MATCHER = "matcher.ubj"
 DECISION = "decision.ubj"
 CARD = "MODEL_CARD.md"
-REQUIRED = (DETECTOR, LESION, MATCHER, DECISION, CARD)
+VIEWS = "views.safetensors"  # optional, see views.py
+
+REQUIRED = (DETECTOR, CARD)
+
+AFTER_DETECTION = (LESION, MATCHER, DECISION)
+"""What judges findings. A bundle has all of it or, being a detector only, none: then findings have no place
+and no character, each is a lesion of its own, and a lesion's malignancy is its detector score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,11 @@ class Bundle:
         """Name and version."""
         return f"{self.manifest.name} {self.manifest.version}"
 
+    @property
+    def is_detector_only(self) -> bool:
+        """Whether nothing in it judges findings."""
+        return not set(AFTER_DETECTION) & set(self.manifest.files)
+
     def file(self, name: str) -> Path:
         """The path of one of its files."""
         return self.folder / name
@@ -56,9 +70,7 @@ def open_bundle(folder: Path | None = None) -> Bundle:
     """
     folder = folder or reference_bundle_path()
     manifest = read_manifest(folder)
-    for name in REQUIRED:
-        if name not in manifest.files:
-            raise BundleError(f"bundle {folder}: {MANIFEST_NAME} lists no {name}")
+    _require_files(folder, manifest)
     for name, expected in manifest.files.items():
         found = file_digest(folder / name)
         if found != expected:
@@ -67,6 +79,18 @@ def open_bundle(folder: Path | None = None) -> Bundle:
                 f"{expected[:12]}...; the file was changed: restore the bundle"
             )
     return Bundle(folder, manifest, file_digest(folder / MANIFEST_NAME))
+
+
+def _require_files(folder: Path, manifest: BundleManifest) -> None:
+    for name in REQUIRED:
+        if name not in manifest.files:
+            raise BundleError(f"bundle {folder}: {MANIFEST_NAME} lists no {name}")
+    missing = [name for name in AFTER_DETECTION if name not in manifest.files]
+    if 0 < len(missing) < len(AFTER_DETECTION):
+        raise BundleError(
+            f"bundle {folder}: {MANIFEST_NAME} lists no {' and no '.join(missing)}; a bundle has all of "
+            f"{', '.join(AFTER_DETECTION)}, or none where it is a detector only: restore the bundle"
+        )
 
 
 def reference_bundle_path() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,18 @@ from mammosweep.errors import BundleError
 from mammosweep.geometry import Size
 from mammosweep.records import LesionType
 
-__all__ = ["MANIFEST_NAME", "BundleManifest", "DetectorSpec", "read_manifest", "write_manifest"]
+__all__ = ["MANIFEST_NAME", "BundleManifest", "DetectorSpec", "FlipMerge", "read_manifest", "write_manifest"]
 
 MANIFEST_NAME = "bundle.toml"
 SCHEMA_VERSION = 1
 STRIDE = 64  # of the coarsest pyramid level: bucket sides are multiples of it
+
+
+class FlipMerge(StrEnum):
+    """How candidates on which flipped looks agree become one."""
+
+    SUPPRESSION = "suppression"  # the strongest box stands for all
+    WEIGHTED = "weighted"  # their mean, weighted by score (weighted box fusion, Solovyev et al. 2021)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,13 @@ class DetectorSpec:
     score_floor: float  # weaker candidates are dropped
     merge_iou: float  # boxes of one type that overlap more are one candidate
     candidates_per_view: int
+    proposals_per_level: int = 250  # strongest anchors that each pyramid level passes on
+    proposals: int = 60  # regions a view that the box head judges
+    proposal_iou: float = 0.7  # proposals of one level that overlap more are one
+    input_mean: tuple[float, ...] = (0.0,)  # one for each channel of the trunk's input: gray g enters
+    input_std: tuple[float, ...] = (1.0,)  # channel c as (g - mean[c]) / std[c]
+    fusion: bool = True  # views of an exam hear of each other; False: each view is on its own
+    flip_merge: FlipMerge = FlipMerge.SUPPRESSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +93,11 @@ def read_manifest(folder: Path) -> BundleManifest:
 def _manifest(table: dict[str, Any]) -> BundleManifest:
     detector = dict(table.pop("detector"))
     detector["buckets"] = tuple(Size(*b) for b in detector["buckets"])
-    for name in ("anchor_sizes", "aspect_ratios"):
-        detector[name] = tuple(float(v) for v in detector[name])
+    for name in ("anchor_sizes", "aspect_ratios", "input_mean", "input_std"):
+        if name in detector:
+            detector[name] = tuple(float(v) for v in detector[name])
+    if "flip_merge" in detector:
+        detector["flip_merge"] = FlipMerge(detector["flip_merge"])
     table["lesion_types"] = tuple(LesionType(t) for t in table["lesion_types"])
     table["category_thresholds"] = tuple(float(v) for v in table["category_thresholds"])
     return BundleManifest(detector=DetectorSpec(**detector), **table)
@@ -98,6 +116,13 @@ def _checked(folder: Path, manifest: BundleManifest) -> BundleManifest:
         f"detector.buckets must be multiples of {STRIDE}, smallest first": not areas
         or areas != sorted(areas)
         or any(b.rows % STRIDE or b.columns % STRIDE for b in spec.buckets),
+        "detector.input_mean and input_std need one number for each channel, std above 0": not spec.input_mean
+        or len(spec.input_mean) != len(spec.input_std)
+        or min(spec.input_std) <= 0,
+        "detector.proposals_per_level, proposals and candidates_per_view must be 1 or more": min(
+            spec.proposals_per_level, spec.proposals, spec.candidates_per_view
+        )
+        < 1,
         "detector.score_floor must lie in [0, 1)": not 0 <= spec.score_floor < 1,
         "match_threshold must lie in 0..1": not 0 <= manifest.match_threshold <= 1,
     }
@@ -111,6 +136,7 @@ def write_manifest(folder: Path, manifest: BundleManifest) -> None:
     """Write ``folder/bundle.toml``."""
     table = {"schema_version": SCHEMA_VERSION} | dataclasses.asdict(manifest)
     table["lesion_types"] = [str(t) for t in manifest.lesion_types]
+    table["detector"]["flip_merge"] = str(manifest.detector.flip_merge)
     table["detector"]["buckets"] = [[b.rows, b.columns] for b in manifest.detector.buckets]
     scalars = {k: v for k, v in table.items() if not isinstance(v, dict)}
     tables = {k: v for k, v in table.items() if isinstance(v, dict)}

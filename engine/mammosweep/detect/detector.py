@@ -1,33 +1,38 @@
-"""The detector seam, and its plain PyTorch implementation.
+"""The detector seam, and the detector: plans, and what happens between them.
 
-`Detector` takes a batch and gives each present view its candidates in network pixels. The PyTorch one is the
-reference that every compiled plan has to agree with.
+`Detector` takes a batch and gives each present view its candidates in network pixels. Looks go through the
+dense plan, regions through the head plan; nothing in between waits for the device, and everything comes to
+the host once.
 """
+
+# Shapes:  N canvases   V views (B * S slots)   R regions   D detections of one look   K candidates
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from mammosweep.bundle import Bundle
-from mammosweep.bundle.load import DETECTOR
-from mammosweep.config import DetectConfig, Device, Precision
+from mammosweep.bundle.manifest import DetectorSpec
+from mammosweep.config import FlipMode
 from mammosweep.detect.buckets import ExamBatch
-from mammosweep.detect.flips import LOOKS, Boxes, Flip, merge_looks
-from mammosweep.detect.network import FourViewDetector, Pyramid, load_detector_weights
-from mammosweep.errors import BundleError, DeviceError
-from mammosweep.records import LESION_TYPES
+from mammosweep.detect.flips import LOOKS, Flip, Merged, merge_looks
+from mammosweep.detect.plans.seam import DenseOutput, Plan, PlanAbout
+from mammosweep.detect.proposals import Detections, propose, what_regions_hold
+from mammosweep.records import LESION_TYPES, LesionType
+from mammosweep_kernels import roi_align
 
-__all__ = ["Candidates", "Detector", "TorchDetector", "choose_device", "choose_precision"]
+__all__ = ["Candidates", "Detector", "PlannedDetector"]
+
+Levels = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What the detector found in one view."""
+    """What the detector found in one view, strongest first."""
 
     boxes: Tensor  # (K, 4) xyxy network pixels, float32 on the CPU
     labels: Tensor  # (K,) int64, 1 + index in LESION_TYPES
@@ -39,107 +44,87 @@ class Candidates:
 class Detector(Protocol):
     """Finds lesion candidates in normalised views."""
 
+    about: PlanAbout
+
     def __call__(self, batch: ExamBatch) -> list[Candidates]:
         """One entry for each present view of the batch, in its order."""
 
 
-def choose_device(device: Device) -> torch.device:
-    """The device that the settings ask for.
+class PlannedDetector:
+    """Four-view Faster R-CNN with test-time flips, on whatever plan computes its networks."""
 
-    Raises:
-        DeviceError: CUDA is asked for and absent.
-    """
-    if device is Device.CUDA and not torch.cuda.is_available():
-        raise DeviceError("detect.device is 'cuda', and PyTorch finds no CUDA device; use 'auto' or 'cpu'")
-    return torch.device("cuda" if device is not Device.CPU and torch.cuda.is_available() else "cpu")
-
-
-def choose_precision(precision: Precision, device: torch.device) -> Precision:
-    """The number format: what was asked for, or the fastest that the device computes in natively.
-
-    A CPU without bf16 instructions emulates them: measured 6 times slower than fp32 (AVX2;
-    EfficientNet-Lite0, ResNet-18 and ResNet-50), so such a CPU gets fp32.
-    """
-    if precision is not Precision.AUTO:
-        return precision
-    if device.type == "cuda":
-        return Precision.FP16
-    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return Precision.BF16 if has_bf16 else Precision.FP32
-
-
-DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
-
-
-class TorchDetector:
-    """The reference plan: eager PyTorch, channels last, one exam at a time, every look of it in turn."""
-
-    def __init__(self, bundle: Bundle, config: DetectConfig) -> None:
-        """Load the bundle's detector onto the device; BundleError when the weights do not fit."""
-        self._spec = bundle.manifest.detector
-        self._known = [1 + LESION_TYPES.index(t) for t in bundle.manifest.lesion_types]
-        self._looks = LOOKS[config.flips]
-        self.device = choose_device(config.device)
-        self.precision = choose_precision(config.precision, self.device)
-        network = FourViewDetector(self._spec)
-        try:
-            load_detector_weights(network, load_file(bundle.file(DETECTOR)))
-        except RuntimeError as error:
-            raise BundleError(
-                f"bundle {bundle.folder}: {DETECTOR} does not fit its manifest: {error}"
-            ) from None
-        self._network = network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(
+        self, plan: Plan, spec: DetectorSpec, lesion_types: Sequence[LesionType], flips: FlipMode
+    ) -> None:
+        self.about = plan.about
+        self._plan = plan
+        self._spec = spec
+        self._looks = LOOKS[flips]
+        self._known = [1 + LESION_TYPES.index(t) for t in lesion_types]
 
     @torch.inference_mode()
     def __call__(self, batch: ExamBatch) -> list[Candidates]:
         """Candidates of each present view: all looks, merged, the strongest kept, with their embeddings."""
-        pixels, present = batch.pixels.to(self.device), batch.present.to(self.device)
-        looks = []
-        plain: Pyramid | None = None
-        for flip in self._looks:
-            boxes, pyramid = self._look(pixels, present, flip, batch.size)
-            looks.append(boxes)
-            plain = pyramid if plain is None else plain  # the first look is the image alone
-        assert plain is not None
-        merged = [self._kept(merge_looks(list(view), self._spec.merge_iou, self._spec.candidates_per_view))
-                  for view in zip(*looks, strict=True)]  # fmt: skip
-        return self._with_embeddings(plain, merged, batch.size)
+        device, spec = self.about.device, self._spec
+        pixels = batch.pixels.to(device, non_blocking=True)
+        present = batch.present.to(device, non_blocking=True)
+        plain, looks = self._looks_at(pixels, present, batch)
+        merged = self._kept(merge_looks(looks, spec.merge_iou, spec.candidates_per_view, spec.flip_merge))
+        embeddings = self._representation(plain, merged.boxes, merged.scores > 0)
+        return self._on_the_host(merged, embeddings, batch.present.flatten())
 
-    def _look(
-        self, pixels: Tensor, present: Tensor, flip: Flip, size: tuple[int, int]
-    ) -> tuple[list[Boxes], Pyramid]:
-        with self._autocast():
-            found, _, pyramid = self._network(flip.apply(pixels), present)
-        boxes = [
-            Boxes(
-                flip.undo(view["boxes"].float(), size),
-                view["labels"],
-                view["scores"].float(),
-                torch.ones_like(view["labels"]),
-            )
-            for view in found
-        ]
-        return boxes, pyramid
+    def _looks_at(self, pixels: Tensor, present: Tensor, batch: ExamBatch) -> tuple[Levels, list[Detections]]:
+        """The levels of the image alone, and what every look saw, its boxes mapped back."""
+        plain: Levels = ()
+        seen: dict[Flip, Detections] = {}
+        # One by one the image alone comes last: its levels are still there when candidates are known.
+        one_by_one = [(look,) for look in reversed(self._looks)]
+        for looks in [self._looks] if self._plan.looks_at_once else one_by_one:
+            dense = self._plan.dense(pixels, present, looks)
+            every = self._detections(dense, batch, looks)
+            num_views = dense.logits.shape[0] // len(looks)
+            plain = tuple(level[:num_views] for level in dense.levels)
+            for i, look in enumerate(looks):
+                rows = slice(i * num_views, (i + 1) * num_views)
+                boxes = look.undo(every.boxes[rows], batch.size)
+                seen[look] = Detections(boxes, every.labels[rows], every.scores[rows])
+        return plain, [seen[look] for look in self._looks]
 
-    def _kept(self, boxes: Boxes) -> Boxes:
+    def _detections(self, dense: DenseOutput, batch: ExamBatch, looks: Sequence[Flip]) -> Detections:
+        size, spec = batch.size, self._spec
+        regions, valid = propose(dense.logits, dense.deltas, dense.anchors, size, spec)
+        if not self._plan.skips_missing and not bool(batch.present.all()):
+            there = batch.present.flatten().repeat(len(looks))
+            valid = valid & there.to(valid.device, non_blocking=True)[:, None]
+        head = self._plan.head(roi_align(dense.levels, regions).flatten(0, 1))
+        logits = head.logits.view(*valid.shape, -1)
+        deltas = head.deltas.view(*valid.shape, -1, 4)
+        return what_regions_hold(logits, deltas, regions, valid, size, spec)
+
+    def _kept(self, merged: Merged) -> Merged:
         """Only types that the bundle was fitted for, and only what still reaches the floor."""
-        keep = torch.isin(boxes.labels, torch.tensor(self._known, device=boxes.labels.device))
-        keep &= boxes.scores >= self._spec.score_floor
-        return Boxes(boxes.boxes[keep], boxes.labels[keep], boxes.scores[keep], boxes.votes[keep])
+        known = torch.tensor(self._known, device=merged.labels.device)
+        keep = torch.isin(merged.labels, known) & (merged.scores >= self._spec.score_floor)
+        return replace(merged, scores=torch.where(keep, merged.scores, 0.0))
 
-    def _with_embeddings(
-        self, pyramid: Pyramid, views: list[Boxes], size: tuple[int, int]
-    ) -> list[Candidates]:
-        with self._autocast():
-            every = self._network.represent(pyramid, [v.boxes for v in views], size)
-        embeddings = every.float().split([v.boxes.shape[0] for v in views])
-        return [
-            Candidates(v.boxes.cpu(), v.labels.cpu(), v.scores.cpu(), v.votes.cpu(), e.cpu())
-            for v, e in zip(views, embeddings, strict=True)
-        ]
+    def _representation(self, levels: Levels, boxes_VK4: Tensor, there_VK: Tensor) -> Tensor:
+        """(V, K, D) the box head's representation of candidates, from the image alone."""
+        if boxes_VK4.is_cuda or bool(there_VK.all()):
+            regions = roi_align(levels, boxes_VK4).flatten(0, 1)
+            return self._plan.head(regions).representation.float().view(*there_VK.shape, -1)
+        # On a CPU nobody waits for a number that the host must know, and most rows are empty.
+        most = max(int(there_VK.sum(dim=1).max()), 1)
+        order = (~there_VK).to(torch.int8).argsort(dim=1, stable=True)[:, :most]
+        boxes = boxes_VK4.gather(1, order[..., None].expand(-1, -1, 4))
+        some = self._plan.head(roi_align(levels, boxes).flatten(0, 1)).representation.float()
+        every = some.new_zeros((*there_VK.shape, some.shape[1]))
+        return every.scatter(1, order[..., None].expand(-1, -1, some.shape[1]), some.view(*order.shape, -1))
 
-    def _autocast(self) -> torch.autocast:
-        enabled = self.precision is not Precision.FP32
-        return torch.autocast(
-            self.device.type, dtype=DTYPES[self.precision] if enabled else None, enabled=enabled
-        )
+    def _on_the_host(self, merged: Merged, embeddings: Tensor, present: Tensor) -> list[Candidates]:
+        host = [t.cpu() for t in (merged.boxes, merged.labels, merged.scores, merged.votes, embeddings)]
+        rows = range(len(host[0])) if self._plan.skips_missing else present.nonzero().flatten().tolist()
+        found = []
+        for row in rows:
+            keep = host[2][row] > 0
+            found.append(Candidates(*(part[row][keep] for part in host)))
+        return found

@@ -23,15 +23,17 @@ __all__ = ["Assessment", "ExamModels", "assess"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExamModels:
-    """What a bundle says about matching, malignancy and scores."""
+    """What a bundle says about matching, malignancy and scores; a detector alone brings no models."""
 
-    matcher: ProbabilityModel  # rows of PAIR_FEATURES to the probability of being one lesion
-    decision: ProbabilityModel  # rows of LESION_FEATURES to the probability of malignancy
+    matcher: ProbabilityModel | None  # rows of PAIR_FEATURES to the probability of being one lesion
+    decision: ProbabilityModel | None  # rows of LESION_FEATURES to the probability of malignancy
     match_threshold: float  # less probable pairs stay single findings
     thresholds: CategoryThresholds
     aggregation: Aggregation = Aggregation.MAX
 
     def __post_init__(self) -> None:
+        if (self.matcher is None) is not (self.decision is None):
+            raise BundleError("of matcher and decision only one is there; expected both, or neither")
         if not 0.0 <= self.match_threshold <= 1.0:
             raise BundleError(
                 f"match threshold is {self.match_threshold}; expected a probability from 0 to 1, "

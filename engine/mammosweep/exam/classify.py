@@ -39,19 +39,20 @@ NAN = float("nan")
 
 
 def classify(
-    matches: Sequence[Match], decision: ProbabilityModel, thresholds: CategoryThresholds
+    matches: Sequence[Match], decision: ProbabilityModel | None, thresholds: CategoryThresholds
 ) -> tuple[Lesion, ...]:
     """Turn an exam's matches into lesions with malignancy, category and id.
 
     Args:
         matches: of both breasts, in the order that decides between equal malignancies.
-        decision: gives rows of `LESION_FEATURES` the probability of malignancy.
+        decision: gives rows of `LESION_FEATURES` the probability of malignancy; None: the detector's score of
+            a lesion's surest finding stands for it.
         thresholds: where each category begins.
 
     Returns:
         Left breast first; in each breast by falling malignancy and numbered so ("L1", "L2", "R1").
     """
-    malignancies = decision(lesion_rows(matches)).tolist()
+    malignancies = _malignancies(matches, decision)
     lesions: list[Lesion] = []
     for side in Laterality:
         breast = [(m, p) for m, p in zip(matches, malignancies, strict=True) if m.laterality is side]
@@ -60,6 +61,12 @@ def classify(
             category = category_of(malignancy, thresholds)
             lesions.append(_lesion(found, f"{side.value}{number}", malignancy, category))
     return tuple(lesions)
+
+
+def _malignancies(matches: Sequence[Match], decision: ProbabilityModel | None) -> list[float]:
+    if decision is None:
+        return [max(finding.score for finding in one.findings) for one in matches]
+    return list(decision(lesion_rows(matches)).tolist())
 
 
 def lesion_rows(matches: Sequence[Match]) -> NDArray[np.float32]:

@@ -35,12 +35,13 @@ class Match:
         return self.findings[0].laterality
 
 
-def match(findings: Sequence[Finding], matcher: ProbabilityModel, threshold: float) -> list[Match]:
+def match(findings: Sequence[Finding], matcher: ProbabilityModel | None, threshold: float) -> list[Match]:
     """Pair the findings of each breast; every finding is in exactly one match.
 
     Args:
         findings: an exam's, in the order that decides between equal probabilities.
-        matcher: gives rows of `PAIR_FEATURES` the probability that the pair is one lesion.
+        matcher: gives rows of `PAIR_FEATURES` the probability that the pair is one lesion; None: nothing is
+            known of pairs, and every finding stays single.
         threshold: pairs less probable than this stay single.
 
     Returns:
@@ -74,11 +75,13 @@ def resolve(probabilities: NDArray[np.float64], threshold: float) -> list[tuple[
     return chosen
 
 
-def _match_breast(breast: Sequence[Finding], matcher: ProbabilityModel, threshold: float) -> list[Match]:
+def _match_breast(
+    breast: Sequence[Finding], matcher: ProbabilityModel | None, threshold: float
+) -> list[Match]:
     ccs = [f for f in breast if f.position is Position.CC]
     mlos = [f for f in breast if f.position is Position.MLO]
-    probabilities = _probabilities(ccs, mlos, matcher)
-    chosen = resolve(probabilities, threshold)
+    probabilities = _probabilities(ccs, mlos, matcher) if matcher else np.zeros((len(ccs), len(mlos)))
+    chosen = resolve(probabilities, threshold) if matcher else []
     rows, columns = {row for row, _ in chosen}, {column for _, column in chosen}
     return [
         *(Match(cc=ccs[i], mlo=mlos[j], probability=float(probabilities[i, j])) for i, j in chosen),

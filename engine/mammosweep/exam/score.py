@@ -13,6 +13,7 @@ from mammosweep.errors import BundleError
 from mammosweep.records import Lesion, Position
 
 __all__ = [
+    "BI_RADS_THRESHOLDS",
     "CATEGORIES",
     "NO_LESION_CATEGORY",
     "Aggregation",
@@ -51,6 +52,12 @@ class CategoryThresholds:
                 f"category thresholds are {bounds}; expected {len(CATEGORIES) - 1} rising numbers between "
                 f"0 and 1, where the categories {', '.join(CATEGORIES[1:])} begin; correct the bundle"
             )
+
+
+BI_RADS_THRESHOLDS = CategoryThresholds((0.005, 0.02, 0.10, 0.50, 0.95))
+"""Likelihoods of cancer that ACR BI-RADS (5th edition, table 3) gives its categories: 3 up to 2 %, 4A up to
+10 %, 4B up to 50 %, 4C below 95 %, 5 from 95 %. For 2 it says "essentially 0 %"; 0.5 % stands for that. They
+mean what they say only as far as a bundle's malignancies are calibrated on its population."""
 
 
 def category_of(score: float, thresholds: CategoryThresholds) -> str:

@@ -34,6 +34,9 @@ device.
 * Fitted on: {recipe.num_fit} phantom exams (detector, quadrant, depth) and {recipe.num_judge} more (quadrant,
   depth, character, matching, decision), made by `mammosweep phantom`, seeds {recipe.seed} and
   {recipe.seed + 1}; {recipe.detector.steps} steps of {recipe.detector.exams_per_step} exams.
+* Validation views, to check and calibrate compiled plans on: two more phantom exams, unknown to the fit and
+  the figures (those on the smallest canvases of {recipe.num_validation} with lesions, seed
+  {recipe.seed + 3}).
 * Made by: `make bundle` (`python -m mammosweep.fit`).
 
 ## Figures

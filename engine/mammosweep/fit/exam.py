@@ -15,11 +15,9 @@ from mammosweep.exam.classify import LESION_FEATURES, lesion_rows
 from mammosweep.exam.match import match
 from mammosweep.exam.model import ProbabilityModel
 from mammosweep.exam.pairs import PAIR_FEATURES, pair_matrix
-from mammosweep.exam.score import CategoryThresholds
 from mammosweep.records import Finding, Laterality, Position
 
 __all__ = [
-    "BI_RADS_THRESHOLDS",
     "LabelledFinding",
     "best_threshold",
     "decision_rows",
@@ -27,11 +25,6 @@ __all__ = [
     "fit_matcher",
     "pair_rows",
 ]
-
-# Likelihoods of cancer that ACR BI-RADS (5th edition, table 3) gives its categories: 3 up to 2 %, 4A up
-# to 10 %, 4B up to 50 %, 4C below 95 %, 5 from 95 %. For 2 it says "essentially 0 %"; 0.5 % stands for
-# that. They mean what they say only as far as the decision model is calibrated on its population.
-BI_RADS_THRESHOLDS = CategoryThresholds((0.005, 0.02, 0.10, 0.50, 0.95))
 
 # Where there is too little to choose a threshold with: more probable than not.
 DEFAULT_MATCH_THRESHOLD = 0.5

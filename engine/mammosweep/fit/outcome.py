@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mammosweep.detect.buckets import make_batch
-from mammosweep.detect.detector import Candidates, TorchDetector
+from mammosweep.bundle.manifest import DetectorSpec
+from mammosweep.detect.buckets import ExamBatch, make_batches
+from mammosweep.detect.detector import Candidates, Detector
 from mammosweep.evaluate.auc import auc
 from mammosweep.evaluate.boxes import centres_inside
 from mammosweep.evaluate.froc import FrocCurve, ImageDetections, ImageTruth, froc
@@ -17,7 +18,6 @@ from mammosweep.exam.classify import classify
 from mammosweep.exam.match import Match, match
 from mammosweep.fit.exam import LabelledFinding
 from mammosweep.fit.samples import ExamSample, TrueLesion, ViewSample
-from mammosweep.geometry import Size
 from mammosweep.lesion.describe import LesionStage
 from mammosweep.records import Finding
 
@@ -47,19 +47,22 @@ class Figures:
     malignancy_auc: float
 
 
-def candidates_of(sample: ExamSample, detector: TorchDetector, buckets: Sequence[Size]) -> list[Candidates]:
+def candidates_of(sample: ExamSample, detector: Detector, spec: DetectorSpec) -> list[Candidates]:
     """Candidates of each view of an annotated exam, in the order of its views."""
-    return detector(make_batch({v.view: v.normalised for v in sample.views}, buckets))
+    return [found for batch in _batches(sample, spec) for found in detector(batch)]
 
 
 def findings_of(
-    sample: ExamSample, detector: TorchDetector, describe: LesionStage, buckets: Sequence[Size]
+    sample: ExamSample, detector: Detector, describe: LesionStage, spec: DetectorSpec
 ) -> ExamFindings:
     """Findings of an annotated exam, each with the lesion that its centre lies in."""
-    batch = make_batch({v.view: v.normalised for v in sample.views}, buckets)
-    findings = describe(batch, detector(batch))
+    findings = [f for batch in _batches(sample, spec) for f in describe(batch, detector(batch))]
     views = {v.view.sop_instance_uid: v for v in sample.views}
     return ExamFindings(sample, tuple((f, lesion_at(views[f.sop_instance_uid], f.box_px)) for f in findings))
+
+
+def _batches(sample: ExamSample, spec: DetectorSpec) -> list[ExamBatch]:
+    return make_batches({v.view: v.normalised for v in sample.views}, spec)
 
 
 def lesion_at(view: ViewSample, box_px: Sequence[float]) -> TrueLesion | None:

@@ -19,6 +19,7 @@ from types import TracebackType
 
 from mammosweep.archive.patience import within
 from mammosweep.archive.source import Source, state_of, unreadable
+from mammosweep.clock import StageClock
 from mammosweep.config import DecoderChoice, PixelsConfig
 from mammosweep.errors import DecodeError, HeaderError, Reason
 from mammosweep.pixels.decode import codec_for, read_frame
@@ -85,14 +86,22 @@ class FrameReader:
     Threads and processes start with the first request and end with `close`.
     """
 
-    def __init__(self, config: PixelsConfig, grid_mm: float | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        config: PixelsConfig,
+        grid_mm: float | None = None,
+        device: str = "cpu",
+        clock: StageClock | None = None,
+    ) -> None:
         """Make one that is idle.
 
         Args:
             config: limits, and how many workers.
             grid_mm: the finest grid that frames are wanted for; None: full resolution.
             device: "cuda" where frames that a GPU's decoder knows are to be decoded there, in this process.
+            clock: is told the seconds of "read" and "decode", of all threads together.
         """
+        self._clock = clock or StageClock()
         self._config = config
         self._grid_mm = grid_mm
         self._device = "cpu" if config.decoder is DecoderChoice.CPU else device
@@ -159,7 +168,8 @@ class FrameReader:
     def _reading(self) -> None:
         while (pending := self._next_asked()) is not None:
             try:
-                self._fill(pending)
+                with self._clock.measure("read"):
+                    self._fill(pending)
             except Exception as error:  # the consumer's to judge
                 pending.fail(error)
             else:
@@ -196,7 +206,9 @@ class FrameReader:
     def _decoding(self, worker: WorkerProcess) -> None:
         while (pending := self._read.get()) is not None and not self._is_closed:
             try:
-                pending.result.set_result(self._decode(worker, pending))
+                with self._clock.measure("decode"):
+                    frame = self._decode(worker, pending)
+                pending.result.set_result(frame)
             except Exception as error:  # the consumer's to judge
                 pending.fail(error)
         self._read.put(None)  # for the other decoders

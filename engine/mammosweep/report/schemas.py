@@ -125,6 +125,7 @@ _EXAMS: list[Column] = [
     ("settings_digest", _TEXT, "SHA-256 over the settings that can change a result"),
     ("device", _TEXT, "where the networks ran"),
     ("precision", _TEXT, "the detector's number format"),
+    ("plan", _TEXT, "what computed the detector's networks: torch, openvino or tensorrt"),
 ]
 
 TABLES: dict[str, pa.Schema] = {

@@ -191,6 +191,7 @@ def _exam_row(outcome: ExamOutcome) -> Row:
         "settings_digest": provenance.settings_digest,
         "device": provenance.device,
         "precision": provenance.precision,
+        "plan": provenance.plan,
     }
 
 

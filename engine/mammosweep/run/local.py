@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from time import perf_counter
 
 from mammosweep.archive.catalog import Catalog, write_catalog
 from mammosweep.archive.source import Source, open_source
-from mammosweep.clock import StageClock
+from mammosweep.clock import SCREEN, WAIT_COMMIT, StageClock
 from mammosweep.config import SweepConfig
 from mammosweep.errors import LedgerError
 from mammosweep.records import ExamOutcome, ExamRef, ExamStatus, ImageStatus
@@ -48,7 +49,7 @@ class SweepSummary:
 
     out: Path
     counts: Counts  # they add up, or there is no summary
-    seconds: Mapping[str, float]  # wall seconds by stage
+    seconds: Mapping[str, float]  # by stage; stages run beside each other, so they add up to more
     nothing_new: bool  # the sweep was complete already, and no file was touched
 
 
@@ -186,9 +187,9 @@ class LocalSweep:
             begun = self._begin(parts)
         done = {exam.exam_digest for part in parts for exam in part.exams}
         chunks = list(cut(self._holdings.exams, done, self._config.run.chunk_exams, self._ledger.identity))
-        # One stream over all chunks: while one is committed, the next one's files are read.
+        # One stream over all chunks: while one is committed, the next one is read and screened.
         with closing(self._screen(exam for chunk in chunks for exam in chunk.exams)) as outcomes:
-            parts += [self._screen_chunk(chunk, outcomes) for chunk in chunks]
+            parts += self._screen_chunks(chunks, outcomes)
         with _writing(self._ledger.out):
             return self._finish(begun, parts)
 
@@ -238,17 +239,36 @@ class LocalSweep:
                 "give another --out"
             )
 
-    def _screen_chunk(self, chunk: Chunk, stream: Iterator[ExamOutcome]) -> Part:
-        before = dict(self._screener.clock.seconds)
-        outcomes = list(islice(stream, len(chunk.exams)))
-        after = self._screener.clock.seconds
-        return self._ledger.commit(
-            chunk,
-            outcomes,
-            seconds={stage: seconds - before.get(stage, 0.0) for stage, seconds in after.items()},
-            pages=self._config.report.pages,
-            bundle_note=self._screener.bundle_note,
-        )
+    def _screen_chunks(self, chunks: Iterable[Chunk], stream: Iterator[ExamOutcome]) -> list[Part]:
+        """Screen chunk by chunk; a thread commits each, and is at most one behind."""
+        parts: list[Part] = []
+        with self._clock.measure(SCREEN), ThreadPoolExecutor(1, thread_name_prefix="commit") as committer:
+            committing: Future[Part] | None = None
+            for chunk in chunks:
+                before = self._screener.clock.snapshot()
+                outcomes = list(islice(stream, len(chunk.exams)))
+                after = self._screener.clock.snapshot()
+                seconds = {stage: total - before.get(stage, 0.0) for stage, total in after.items()}
+                parts += self._committed(committing)
+                committing = committer.submit(self._commit, chunk, outcomes, seconds)
+            parts += self._committed(committing)
+        return parts
+
+    def _committed(self, committing: Future[Part] | None) -> list[Part]:
+        if committing is None:
+            return []
+        with self._clock.measure(WAIT_COMMIT):
+            return [committing.result()]
+
+    def _commit(self, chunk: Chunk, outcomes: Sequence[ExamOutcome], seconds: Mapping[str, float]) -> Part:
+        with self._clock.measure("commit"):
+            return self._ledger.commit(
+                chunk,
+                outcomes,
+                seconds=seconds,
+                pages=self._config.report.pages,
+                bundle_note=self._screener.bundle_note,
+            )
 
     def _screen(self, exams: Iterable[ExamRef]) -> Generator[ExamOutcome, None, None]:
         start = perf_counter()
@@ -272,7 +292,7 @@ class LocalSweep:
     def _finish(self, begun: Begun, parts: list[Part]) -> SweepSummary:
         with self._clock.measure("report"):
             counts = gather(self._ledger.out, self._holdings, parts)
-        seconds = total_seconds(parts) | self._clock.seconds
+        seconds = total_seconds(parts) | self._clock.snapshot()
         about = run_record(begun, self._screener, self._config)
         write_front(self._ledger.out, about | counts.as_json() | {"seconds": seconds, "finished_at": _now()})
         self._progress(replace(self._tally, finished=True))

@@ -16,6 +16,7 @@ __all__ = ["LIBRARIES", "run_record"]
 LIBRARIES = (
     *("imagecodecs", "numpy", "opencv-python-headless", "pyarrow", "pydicom"),
     *("safetensors", "timm", "torch", "torchvision", "xgboost"),
+    *("openvino", "nncf", "torch-tensorrt", "tensorrt"),
 )
 """The distributions whose version can change a result."""
 
@@ -33,6 +34,7 @@ def run_record(begun: Begun, screener: Screener, config: SweepConfig) -> dict[st
         "python": platform.python_version(),
         "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
         **asdict(screener.provenance),
+        "plan_agreement": dict(screener.plan_agreement),
     }
 
 

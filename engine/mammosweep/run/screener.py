@@ -5,9 +5,10 @@ The networks' libraries are imported when a screener is loaded, not before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mammosweep.archive.source import Source
 from mammosweep.bundle import open_bundle
@@ -29,6 +30,7 @@ class Screener:
     allow_for_processing: bool = False  # the bundle was fitted on such images too
     allow_lossy_jpeg: bool = False  # and 8 bit lossy JPEG is fine enough for it
     clock: StageClock = field(default_factory=StageClock)
+    plan_agreement: Mapping[str, Any] = field(default_factory=dict)  # compiled plans against fp32 PyTorch
     close: Callable[[], None] = lambda: None  # ends its threads and processes, once a sweep is over
 
     @property
@@ -55,5 +57,6 @@ def load_screener(config: SweepConfig, bundle: Path | None = None) -> Screener:
         allow_for_processing=stages.bundle.manifest.allow_for_processing,
         allow_lossy_jpeg=stages.bundle.manifest.allow_lossy_jpeg,
         clock=stages.clock,
+        plan_agreement=stages.plan_agreement,
         close=stages.close,
     )

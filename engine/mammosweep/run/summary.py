@@ -12,20 +12,40 @@ from rich.text import Text
 
 from mammosweep.archive.catalog import Catalog
 from mammosweep.bundle import BundleManifest
+from mammosweep.clock import SCREEN, WAIT_COMMIT, WAIT_VIEWS
 from mammosweep.records import ImageRecord, ImageStatus
 from mammosweep.run.counts import Counts, Reasons, count_reasons
 from mammosweep.run.local import SweepSummary
 from mammosweep.run.status import Status
 
-__all__ = ["catalog_table", "count_table", "manifest_table", "seconds_text", "status_table", "summary_table"]
+__all__ = [
+    "catalog_table",
+    "count_table",
+    "limit_text",
+    "manifest_table",
+    "seconds_text",
+    "status_table",
+    "summary_table",
+]
 
-STAGES = ("index", "decode", "normalise", "detect", "lesion", "exam", "report")
+STAGES = (
+    *("index", SCREEN, "read", "decode", "normalise", "detect", "lesion", "exam", "commit"),
+    *(WAIT_VIEWS, WAIT_COMMIT, "report"),
+)
+
+WHAT_LIMITS = {
+    "detect": "the detector",
+    WAIT_VIEWS: "reading, decoding and normalising",
+    WAIT_COMMIT: "writing results",
+}
 
 
 def summary_table(summary: SweepSummary) -> Table:
     """Counts with their reasons, seconds by stage, and the page to open."""
     table = count_table(summary.counts)
     _add(table, "seconds", seconds_text(summary.seconds))
+    if (limit := limit_text(summary.seconds)) is not None:
+        _add(table, "limited by", limit)
     _add(table, "results", f"open {summary.out / 'index.html'}")
     return table
 
@@ -84,6 +104,19 @@ def seconds_text(seconds: Mapping[str, float]) -> str:
     order = {stage: place for place, stage in enumerate(STAGES)}
     ordered = sorted(seconds.items(), key=lambda item: (order.get(item[0], len(STAGES)), item[0]))
     return ", ".join(f"{stage} {value:.1f}" for stage, value in ordered) or "-"
+
+
+def limit_text(seconds: Mapping[str, float]) -> str | None:
+    """What the sweep's speed hung on, and how long the detector stood idle; None: nothing was screened."""
+    total = seconds.get(SCREEN, 0.0)
+    taken = {stage: seconds.get(stage, 0.0) for stage in WHAT_LIMITS}
+    if total <= 0 or not any(taken.values()):
+        return None
+    longest = max(taken, key=lambda stage: taken[stage])
+    return (
+        f"{WHAT_LIMITS[longest]}: of {total:.1f} s the detector worked {taken['detect']:.1f} s, waited "
+        f"{taken[WAIT_VIEWS]:.1f} s for views and {taken[WAIT_COMMIT]:.1f} s for results to be written"
+    )
 
 
 def _by_status(records: Sequence[ImageRecord]) -> dict[str, int]:
