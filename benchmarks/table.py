@@ -1,4 +1,4 @@
-"""The generated parts of documents: promises, outcome columns, function lengths, transfer syntaxes.
+"""The generated parts of documents: promises, outcome columns, function lengths, benchmarks' tables.
 
 ``python -m benchmarks.table`` writes them; ``--check`` fails where a document holds others.
 """
@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import functions, syntaxes
+from benchmarks import detector_tables, functions, gpu_coverage, syntaxes
 from benchmarks.harness import Row, read_rows
+from benchmarks.roofline_table import roofline
 from mammosweep.report.schemas import TABLES
 
 ROOT = Path(__file__).parent.parent
@@ -52,8 +53,16 @@ def columns() -> str:
 
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"promises": promises, "columns": columns},
-    "ARCHITECTURE.md": {"functions": functions.summary},
-    "benchmarks/README.md": {"pixels": syntaxes.pixels, "reduced": syntaxes.reduced},
+    "ARCHITECTURE.md": {"functions": functions.summary, "gpu": gpu_coverage.gpu},
+    "benchmarks/README.md": {
+        "pixels": syntaxes.pixels,
+        "reduced": syntaxes.reduced,
+        "detector": detector_tables.detector,
+        "plans": detector_tables.plans,
+        "pipeline": detector_tables.pipeline,
+        "effects": detector_tables.effects,
+        "roofline": roofline,
+    },
 }
 
 

@@ -282,7 +282,7 @@ def bundle_import(
     buckets: Annotated[
         str | None,
         typer.Option(
-            help="Canvases, ROWSxCOLUMNS in multiples of 64, at most 12: 1024x640,2048x1600.",
+            help="Canvases, ROWSxCOLUMNS in multiples of 32, at most 12: 1024x640,2048x1600.",
             show_default="for breasts of up to 300 x 240 mm",
         ),
     ] = None,

@@ -153,7 +153,7 @@ class DeviceError(SweepError):
     """The machine cannot do what the settings ask of it."""
 
 
-class PlanRefused(DeviceError):
+class PlanRefused(DeviceError):  # noqa: N818 - what becomes of a plan, as a run says it
     """A compiled plan does not agree with fp32 PyTorch on this machine."""
 
 

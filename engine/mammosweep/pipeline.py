@@ -129,6 +129,7 @@ def screen_all(exams: Iterable[ExamRef], source: Source, stages: Stages) -> Iter
     batcher = Batcher(
         lambda batch: _detected(batch, stages),
         stages.config.detect.batch_exams,
+        compiled_for=stages.detect.exams_at_once,
         on_gpu=stages.detect.about.device.type == "cuda",
     )
     waiting: deque[_InDetector] = deque()

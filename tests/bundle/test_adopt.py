@@ -166,7 +166,7 @@ def test_default_buckets_hold_the_largest_breast_and_are_few(grid_mm):
 
     assert len(buckets) <= MAX_BUCKETS
     assert list(buckets) == sorted(buckets, key=lambda b: (b.area, b.rows))
-    assert all(side % 64 == 0 for b in buckets for side in (b.rows, b.columns))
+    assert all(side % 32 == 0 for b in buckets for side in (b.rows, b.columns))
     assert buckets[-1].rows * grid_mm >= 300
     assert buckets[-1].columns * grid_mm >= 240
 

@@ -26,7 +26,7 @@ from mammosweep.errors import BundleError
 from mammosweep.records import LESION_TYPES, LesionType
 
 SIZES = [(192, 128), (256, 320), (224, 160), (448, 256)]
-"""Rows by columns: multiples of 64 as buckets are, and one of 32."""
+"""Rows by columns: multiples of 32, as buckets are."""
 
 SETTINGS = ImportSettings(grid_mm=0.15)
 REFERENCE = DetectConfig(

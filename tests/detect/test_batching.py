@@ -76,6 +76,17 @@ def test_where_memory_runs_out_the_batch_is_halved_and_nobody_is_lost():
     assert [ticket.candidates[0] for ticket in tickets + later] == [float(n) for n in range(10)]
 
 
+def test_no_more_run_together_than_the_plan_was_compiled_for():
+    detect = Recorder()
+    batcher = Batcher(detect, 0, compiled_for=lambda bucket: 2, on_gpu=True)
+
+    tickets = [batcher.add(exam(number)) for number in range(5)]
+    batcher.finish(tickets[-1])
+
+    assert detect.together == [[0, 1], [2, 3], [4]]
+    assert batcher.most_waiting == 4
+
+
 def test_an_exam_that_does_not_fit_alone_is_the_machines_fault():
     batcher = Batcher(Recorder(room=0), 2, on_gpu=False)
     batcher.add(exam(0))

@@ -19,7 +19,7 @@ __all__ = ["MANIFEST_NAME", "BundleManifest", "DetectorSpec", "FlipMerge", "read
 
 MANIFEST_NAME = "bundle.toml"
 SCHEMA_VERSION = 1
-STRIDE = 64  # of the coarsest pyramid level: bucket sides are multiples of it
+STRIDE = 32  # of the trunk's coarsest level: bucket sides are multiples of it
 
 
 class FlipMerge(StrEnum):

@@ -41,12 +41,21 @@ class Batcher:
         detect: the detector.
         exams: how many to run together; 0: one on the CPU, where company buys nothing, and on a GPU as many
             as its memory holds, found out by the first exam of each bucket.
+        compiled_for: how many of a bucket the detector was compiled for; 0: any number.
         on_gpu: whether the detector runs there.
     """
 
-    def __init__(self, detect: Callable[[ExamBatch], list[Candidates]], exams: int, *, on_gpu: bool) -> None:
+    def __init__(
+        self,
+        detect: Callable[[ExamBatch], list[Candidates]],
+        exams: int,
+        *,
+        compiled_for: Callable[[Bucket], int] = lambda _: 0,
+        on_gpu: bool,
+    ) -> None:
         self._detect = detect
         self._asked = exams
+        self._compiled_for = compiled_for
         self._on_gpu = on_gpu
         self._limit: dict[Bucket, int] = {}
         self._waiting: dict[Bucket, list[Ticket]] = defaultdict(list)
@@ -54,9 +63,8 @@ class Batcher:
     @property
     def most_waiting(self) -> int:
         """How many exams should be at hand, so that buckets fill."""
-        if self._asked or not self._on_gpu:
-            return 2 * max(self._asked, 1) if self._asked > 1 else 0
-        return 2 * max(self._limit.values(), default=1)
+        most = max((self._limit_of(bucket) for bucket in self._waiting), default=1)
+        return 2 * most if most > 1 else 0
 
     def add(self, batch: ExamBatch) -> Ticket:
         """Hand in one exam's batch; it and others run if its bucket is full."""
@@ -73,6 +81,8 @@ class Batcher:
             self._run(ticket.batch.size)
 
     def _limit_of(self, bucket: Bucket) -> int:
+        if (fixed := self._compiled_for(bucket)) > 0:
+            return min(self._asked or fixed, fixed)
         if self._asked or not self._on_gpu:
             return self._limit.get(bucket, max(self._asked, 1))
         return self._limit.get(bucket, 1)
@@ -92,7 +102,7 @@ class Batcher:
 
     def _measured(self, bucket: Bucket, batches: list[ExamBatch]) -> list[Candidates]:
         """Run; the first time on a GPU, see how much memory an exam takes."""
-        if self._asked or not self._on_gpu or bucket in self._limit:
+        if self._asked or not self._on_gpu or bucket in self._limit or self._compiled_for(bucket):
             return self._detect(joined(batches))
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()

@@ -46,6 +46,9 @@ class Detector(Protocol):
 
     about: PlanAbout
 
+    def exams_at_once(self, size: tuple[int, int]) -> int:
+        """How many exams (views, without fusion) of (H, W) it takes in one batch; 0: any number."""
+
     def __call__(self, batch: ExamBatch) -> list[Candidates]:
         """One entry for each present view of the batch, in its order."""
 
@@ -62,11 +65,17 @@ class PlannedDetector:
         self._looks = LOOKS[flips]
         self._known = [1 + LESION_TYPES.index(t) for t in lesion_types]
 
+    def exams_at_once(self, size: tuple[int, int]) -> int:
+        """See `Detector`."""
+        return self._plan.exams_at_once(size)
+
     @torch.inference_mode()
     def __call__(self, batch: ExamBatch) -> list[Candidates]:
         """Candidates of each present view: all looks, merged, the strongest kept, with their embeddings."""
         device, spec = self.about.device, self._spec
-        pixels = batch.pixels.to(device, non_blocking=True)
+        # Only from pinned memory does a copy to a GPU run beside what the host does next.
+        host = batch.pixels.pin_memory() if device.type == "cuda" else batch.pixels
+        pixels = host.to(device, non_blocking=True)
         present = batch.present.to(device, non_blocking=True)
         plain, looks = self._looks_at(pixels, present, batch)
         merged = self._kept(merge_looks(looks, spec.merge_iou, spec.candidates_per_view, spec.flip_merge))

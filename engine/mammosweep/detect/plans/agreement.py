@@ -53,10 +53,11 @@ TOLERANCES = {
     # 11 significant bits, in some fifty layers one behind the other; half a step of the decision's own
     # thresholds.
     Precision.FP16: Tolerance(0.99, 0.02),
-    # 8 significant bits.
-    Precision.BF16: Tolerance(0.97, 0.03),
-    # 8 bits for each channel's whole range.
-    Precision.INT8: Tolerance(0.95, 0.05),
+    # 8 significant bits. Which of several overlapping boxes is the strongest hangs on less: of fp32's boxes
+    # eager bf16 matches 98 % with the shipped bundle, and 87 % with a ResNet-50 fitted for half an hour.
+    Precision.BF16: Tolerance(0.85, 0.1),
+    # To whoever reads findings the number format is no excuse: as bf16.
+    Precision.INT8: Tolerance(0.85, 0.1),
 }
 
 

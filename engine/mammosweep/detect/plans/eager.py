@@ -31,6 +31,10 @@ class EagerPlan:
         self._proposals_per_level = proposals_per_level
         self._head = Head(self._network)
 
+    def exams_at_once(self, size: tuple[int, int]) -> int:
+        """See `Plan`."""
+        return 0
+
     def dense(self, pixels_BS1HW: Tensor, present_BS: Tensor, looks: Sequence[Flip]) -> DenseOutput:
         """See `Plan`."""
         with self._autocast():

@@ -124,6 +124,10 @@ class OpenVinoPlan:
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._proposals_per_level = proposals_per_level
 
+    def exams_at_once(self, size: tuple[int, int]) -> int:
+        """See `Plan`."""
+        return 0
+
     def dense(self, pixels_BS1HW: Tensor, present_BS: Tensor, looks: Sequence[Flip]) -> DenseOutput:
         """See `Plan`."""
         (look,) = looks

@@ -55,6 +55,9 @@ class Plan(Protocol):
     skips_missing: bool
     """Whether rows of missing views are left out of `dense`'s output."""
 
+    def exams_at_once(self, size: tuple[int, int]) -> int:
+        """How many exams (views, without fusion) a call on canvases of (H, W) was compiled for; 0: any."""
+
     def dense(self, pixels_BS1HW: Tensor, present_BS: Tensor, looks: Sequence[Flip]) -> DenseOutput:
         """Trunk, pyramid, fusion, proposal head, top anchors."""
 

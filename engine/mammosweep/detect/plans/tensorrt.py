@@ -179,6 +179,10 @@ class TensorRTPlan:
         self._canvases: dict[Size, _Canvas] = {}
         self._seen_last: _Canvas | None = None
 
+    def exams_at_once(self, size: tuple[int, int]) -> int:
+        """See `Plan`."""
+        return self._canvas(Size(*size)).batch
+
     def dense(self, pixels_BS1HW: Tensor, present_BS: Tensor, looks: Sequence[Flip]) -> DenseOutput:
         """See `Plan`. Pixels may be on the host, pinned or not; more exams than fit a call go in several."""
         if tuple(looks) != self._looks:
