@@ -36,7 +36,7 @@ from mammosweep.run.screener import Screener
 
 __all__ = ["rows"]
 
-NUM_EXAMS = 4  # turns
+NUM_EXAMS = 2  # turns
 SEED = 404
 SPACING_MM = 0.1
 FROM_SCORE = 0.05  # findings that are compared; the floor of both sides is lower, so that none flickers there

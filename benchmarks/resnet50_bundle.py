@@ -20,9 +20,6 @@ SCORE_FLOOR = 0.02
 CANVASES = canvases((640, 2048), (320, 1664), step=32)
 """Around every breast, so that a crop is padded by less than 32, as torchvision pads it."""
 
-PROPOSALS = 300
-"""Regions a view that the box head judges; the script keeps torchvision's 1000."""
-
 VALIDATION_EXAMS = 4
 VALIDATION_SEED = 407  # neither fitted on nor measured
 
@@ -30,13 +27,11 @@ VALIDATION_SEED = 407  # neither fitted on nor measured
 def resnet50_bundle() -> Path:
     """Its folder; imported first where it is not there yet."""
     checkpoint = weights()
-    folder = WORK / f"bundle-32-{file_digest(checkpoint)[:12]}"
+    folder = WORK / f"bundle-1000-{file_digest(checkpoint)[:12]}"
     if not folder.exists():
         draft = WORK / "draft"
         shutil.rmtree(draft, ignore_errors=True)
-        settings = ImportSettings(
-            grid_mm=GRID_MM, score_floor=SCORE_FLOOR, proposals=PROPOSALS, name="benchmark-resnet50"
-        )
+        settings = ImportSettings(grid_mm=GRID_MM, score_floor=SCORE_FLOOR, name="benchmark-resnet50")
         adopt(checkpoint, Layout.TORCHVISION, settings, draft, ViewsSource(str(_validation_exams())))
         variant(draft, folder, spec={"buckets": CANVASES})
         shutil.rmtree(draft)

@@ -10,7 +10,14 @@ from tests.detect.plans.networks import RESNET50
 
 from mammosweep.config import Precision
 from mammosweep.detect.detector import Candidates
-from mammosweep.detect.plans.agreement import TOLERANCES, compare, loosened
+from mammosweep.detect.plans.agreement import (
+    TOLERANCES,
+    Figures,
+    Tolerance,
+    allowed,
+    compare,
+    loosened,
+)
 from mammosweep.records import LESION_TYPES, LesionType
 
 MASS, CALCIFICATION = 1, 2
@@ -161,3 +168,11 @@ def test_labels_are_those_of_the_records():
     found = compare([view(*spread(5, label=len(LESION_TYPES)))], [view()], Precision.FP16)
 
     assert list(found.by_type) == [LESION_TYPES[-1]]
+
+
+def test_a_plan_may_be_hardly_farther_from_fp32_than_pytorch_in_the_same_format():
+    unsteady, steady = Figures(100, 90, 100, 92, largest=0.1), Figures(100, 100, 100, 100, largest=0.001)
+
+    assert allowed(Precision.BF16, unsteady) == Tolerance(pytest.approx(0.85), pytest.approx(0.125))
+    assert allowed(Precision.BF16, steady) == Tolerance(pytest.approx(0.95), 0.03)
+    assert allowed(Precision.BF16, None) == TOLERANCES[Precision.BF16]

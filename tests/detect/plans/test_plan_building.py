@@ -271,7 +271,6 @@ def _openvino():
 
 
 @pytest.mark.usefixtures("_openvino")
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
 def test_a_plan_is_built_kept_and_run_again_when_it_is_verified(bundle_with_views, config):
     said = []
 
@@ -291,7 +290,6 @@ def test_a_plan_is_built_kept_and_run_again_when_it_is_verified(bundle_with_view
 
 
 @pytest.mark.usefixtures("_openvino")
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
 def test_a_plan_of_other_weights_is_refused(bundle_with_views, config, monkeypatch):
     from mammosweep.detect.plans import openvino
 

@@ -34,6 +34,9 @@ __all__ = ["build_plan", "judge"]
 TIMING_CACHE = ".timing-cache"
 CALIBRATION_REGIONS = 400
 
+ROUNDED = (Precision.BF16, Precision.FP16)
+"""Formats in which PyTorch's own rounding says what the format costs a bundle."""
+
 
 def build_plan(
     store: PlanStore, bundle: Bundle, network: FourViewDetector, config: DetectConfig, key: PlanKey
@@ -97,7 +100,7 @@ def _write_openvino(bundle: Bundle, network: FourViewDetector, key: PlanKey, fol
         network,
         folder,
         key.precision,
-        [(batch.pixels, batch.present) for batch in batches],
+        [one for batch in batches for one in _one_by_one(batch)],
         [_regions(bundle, network, batch) for batch in batches],
     )
 
@@ -105,6 +108,18 @@ def _write_openvino(bundle: Bundle, network: FourViewDetector, key: PlanKey, fol
 def _calibration(batches: list[ExamBatch]) -> list[ExamBatch]:
     """Every second: the others judge."""
     return batches[::2]
+
+
+def _one_by_one(batch: ExamBatch) -> list[tuple[Tensor, Tensor]]:
+    """Each exam (or view, without fusion) of a batch by itself, as it is and with both flips.
+
+    NNCF takes statistics of a batch as of one sample: views that go in together calibrate worse than alone.
+    """
+    return [
+        (look.apply(pixels[None]), present[None])
+        for pixels, present in zip(batch.pixels, batch.present, strict=True)
+        for look in (LOOKS[FlipMode.ALL][0], LOOKS[FlipMode.ALL][-1])
+    ]
 
 
 def _regions(bundle: Bundle, network: FourViewDetector, batch: ExamBatch) -> Tensor:
@@ -127,13 +142,17 @@ def judge(
         batches, what = batches[1::2], f"{what}, every second one; the others calibrated it"
     plan = _loaded(bundle, config, key, stored)
     spec = bundle.manifest.detector
-    reference = EagerPlan(network, spec.proposals_per_level, plan.about.device, Precision.FP32)
+    per_level, device = spec.proposals_per_level, plan.about.device
+    reference = EagerPlan(network, per_level, device, Precision.FP32)
+    rounded = EagerPlan(network, per_level, device, key.precision) if key.precision in ROUNDED else None
     # A plan that takes looks one by one is judged on one: four would only be the mean of such.
     flips = key.flips or FlipMode.NONE
-    ours, theirs = (
-        PlannedDetector(one, loosened(spec), bundle.manifest.lesion_types, flips) for one in (plan, reference)
-    )
-    return check(ours, theirs, batches, key.precision, what)
+
+    def detector(one: Plan) -> PlannedDetector:
+        return PlannedDetector(one, loosened(spec), bundle.manifest.lesion_types, flips)
+
+    eager = None if rounded is None else detector(rounded)
+    return check(detector(plan), detector(reference), batches, key.precision, what, eager)
 
 
 def _loaded(bundle: Bundle, config: DetectConfig, key: PlanKey, stored: StoredPlan) -> Plan:

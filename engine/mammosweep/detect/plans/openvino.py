@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -69,7 +70,9 @@ def save_models(
     pixels, present = torch.zeros(1, slots, 1, *TRACED), torch.ones(1, slots)
     inputs = (pixels, present) if network.fusion is not None else (pixels,)
     channels = network.rpn.head.cls_logits.in_channels
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        # OpenVINO traces a module by torch.jit, which PyTorch calls deprecated.
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.jit")
         maps = openvino.convert_model(_ConvertibleMaps(network).eval(), example_input=inputs)
         head = openvino.convert_model(Head(network).eval(), example_input=torch.zeros(2, channels, 7, 7))
     head.reshape(PartialShape([-1, channels, 7, 7]))
@@ -86,11 +89,15 @@ def save_models(
 def _quantised(model: Model, samples: Sequence[Sequence[NDArray[Any]]]) -> Model:
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     # Without VNNI two int8 products overflow int16, which NNCF avoids by halving the weights' range.
     has_vnni = torch.cpu._is_vnni_supported()
     advanced = AdvancedQuantizationParameters(
-        overflow_fix=OverflowFix.DISABLE if has_vnni else OverflowFix.FIRST_LAYER
+        # NNCF's default is the mean over samples of their extremes: a lesion's activations are the extremes,
+        # and views without one would cut them off.
+        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+        overflow_fix=OverflowFix.DISABLE if has_vnni else OverflowFix.FIRST_LAYER,
     )
     dataset = nncf.Dataset(list(samples), lambda sample: sample)
     return nncf.quantize(
