@@ -27,7 +27,7 @@ from mammosweep.phantom import PhantomConfig, Syntax, write_phantoms
 
 __all__ = ["rows"]
 
-NUM_EXAMS = 8
+NUM_EXAMS = 6
 SEED = 406
 COMPANY = (2, 3, 4)
 BATCHES = (1, 2, 4)

@@ -30,7 +30,8 @@ from mammosweep.records import LesionType
 
 __all__ = ["VARIANTS", "rows"]
 
-NUM_PHANTOMS = 60
+NUM_PHANTOMS = 30
+FILM_PATIENTS = 50
 SEED = 20261130  # none of the fit's
 
 
@@ -57,7 +58,7 @@ VARIANTS = {
 
 def rows(
     num_phantoms: int = NUM_PHANTOMS,
-    film_patients: int | None = None,
+    film_patients: int | None = FILM_PATIENTS,
     num_bootstraps: int = NUM_BOOTSTRAPS,
 ) -> list[Row]:
     """On phantoms, and on films where they are at hand."""

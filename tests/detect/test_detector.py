@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -96,15 +97,16 @@ def test_between_the_plans_nothing_differs_from_torchvision(network):
         assert ours.labels.tolist() == theirs["labels"].tolist()
 
 
-def test_anchors_are_torchvisions(network):
-    levels = [torch.zeros(1, 1, SIZE[0] // s, SIZE[1] // s) for s in (4, 8, 16, 32, 64)]
-    (expected,) = network.rpn.anchor_generator(ImageList(torch.zeros(1, 1, *SIZE), [SIZE]), levels)
+@pytest.mark.parametrize("size", [SIZE, (1376, 608), (96, 32)], ids=["of 64", "of 32", "small"])
+def test_anchors_are_torchvisions(network, size):
+    levels = [torch.zeros(1, 1, math.ceil(size[0] / s), math.ceil(size[1] / s)) for s in (4, 8, 16, 32, 64)]
+    (expected,) = network.rpn.anchor_generator(ImageList(torch.zeros(1, 1, *size), [size]), levels)
 
-    found = anchor_boxes(SIZE, SPEC.anchor_sizes, SPEC.aspect_ratios, CPU)
+    found = anchor_boxes(size, SPEC.anchor_sizes, SPEC.aspect_ratios, CPU)
 
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     most = sum(min(SPEC.proposals_per_level, level[0].numel() * 3) for level in levels)
-    assert sum(level_counts(SIZE, SPEC)) == most
+    assert sum(level_counts(size, SPEC)) == most
 
 
 def test_regions_that_are_none_say_so():

@@ -84,7 +84,9 @@ def anchor_boxes(
         heights, widths = torch.sqrt(ratio) * side, 1 / torch.sqrt(ratio) * side
         cell = (torch.stack([-widths, -heights, widths, heights], dim=1) / 2).round()
         rows, columns = math.ceil(size[0] / stride), math.ceil(size[1] / stride)
-        y, x = torch.meshgrid(torch.arange(rows) * stride, torch.arange(columns) * stride, indexing="ij")
+        # Where a level's cells do not divide the canvas, torchvision's anchors lie a little closer together.
+        down, across = size[0] // rows, size[1] // columns
+        y, x = torch.meshgrid(torch.arange(rows) * down, torch.arange(columns) * across, indexing="ij")
         corners = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
         levels.append((corners + cell).reshape(-1, 4))
     return torch.cat(levels).to(device)
