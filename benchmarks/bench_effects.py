@@ -30,8 +30,8 @@ from mammosweep.records import LesionType
 
 __all__ = ["VARIANTS", "rows"]
 
-NUM_PHANTOMS = 30
-FILM_PATIENTS = 50
+NUM_PHANTOMS = 24
+FILM_PATIENTS = 30
 SEED = 20261130  # none of the fit's
 
 
