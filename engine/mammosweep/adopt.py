@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from mammosweep.detect.buckets import make_batches, smallest_bucket
 from mammosweep.detect.fusion import FourViewFusion
 from mammosweep.errors import ConfigError, ImageError, SourceError
 from mammosweep.exam.score import BI_RADS_THRESHOLDS, Aggregation
-from mammosweep.pixels.normalise import GRAY_RANGE, NormalisedView, normalise
-from mammosweep.pixels.reader import FrameReader
+from mammosweep.pixels.normalise import GRAY_RANGE, NormalisedView
+from mammosweep.pixels.views import ViewReader
 from mammosweep.records import ExamRef, View
 
 __all__ = ["NUM_EXAMS", "ViewsSource", "adopt"]
@@ -129,9 +130,9 @@ def _exams(views: ViewsSource, spec: DetectorSpec, grid_mm: float) -> list[ExamV
     source = open_source(views.source, config=config.archive)
     catalog = index(source, config=config.archive, manifest=views.manifest)
     found: list[ExamViews] = []
-    with FrameReader(config.pixels, grid_mm) as frames:
+    with closing(ViewReader(config.pixels, grid_mm)) as reader:
         for exam in _spread([exam for exam in catalog.exams() if exam.reason is None]):
-            if readable := dict(_readable(exam, source, frames, spec, grid_mm)):
+            if readable := dict(_readable(exam, source, reader, spec)):
                 found.append(_on_canvases(readable, spec))
             if len(found) == NUM_EXAMS:
                 break
@@ -147,12 +148,11 @@ def _spread(exams: list[ExamRef]) -> list[ExamRef]:
 
 
 def _readable(
-    exam: ExamRef, source: Source, frames: FrameReader, spec: DetectorSpec, grid_mm: float
+    exam: ExamRef, source: Source, reader: ViewReader, spec: DetectorSpec
 ) -> Iterator[tuple[View, NormalisedView]]:
-    for view, pending in [(view, frames.request(source, view)) for view in exam.views]:
+    for view, pending in [(view, reader.request(source, view)) for view in exam.views]:
         try:
-            with pending as frame:
-                normalised = normalise(frame, view.spacing_mm, grid_mm)
+            normalised = pending.read().normalised
             smallest_bucket([normalised.grid.net_size], spec.buckets)  # raises where no canvas holds it
         except ImageError:
             continue  # a view that a sweep would not use either

@@ -22,7 +22,6 @@ __all__ = [
     "load_detector",
     "load_network",
     "load_plan",
-    "reference_detector",
 ]
 
 
@@ -72,13 +71,6 @@ def _kind(bundle: Bundle, config: DetectConfig, device: torch.device, precision:
     # A folder that is not there holds no plan, and a sweep that needs none does not make it.
     is_there = store_folder(config.plan_store).is_dir()
     return compiled if is_there and is_built(bundle, config, compiled, precision) else PlanChoice.TORCH
-
-
-def reference_detector(bundle: Bundle, config: DetectConfig, device: torch.device) -> PlannedDetector:
-    """Eager PyTorch in fp32: what every plan is compared with."""
-    manifest = bundle.manifest
-    plan = EagerPlan(load_network(bundle), manifest.detector.proposals_per_level, device, Precision.FP32)
-    return PlannedDetector(plan, manifest.detector, manifest.lesion_types, config.flips)
 
 
 def load_network(bundle: Bundle) -> FourViewDetector:

@@ -54,7 +54,9 @@ class PendingView:
 class ViewReader:
     """Reads, decodes and normalises views, several at once and ahead of whoever asks for them."""
 
-    def __init__(self, config: PixelsConfig, grid_mm: float, device: str, clock: StageClock) -> None:
+    def __init__(
+        self, config: PixelsConfig, grid_mm: float, device: str = "cpu", clock: StageClock | None = None
+    ) -> None:
         """Make one that is idle.
 
         Args:
@@ -64,8 +66,8 @@ class ViewReader:
             clock: is told the seconds of "read", "decode" and "normalise".
         """
         self._grid_mm = grid_mm
-        self._clock = clock
-        self._frames = FrameReader(config, grid_mm, device, clock)
+        self._clock = clock or StageClock()
+        self._frames = FrameReader(config, grid_mm, device, self._clock)
         # As many as there are decoders: each hands its frame on before the next one is done.
         self._threads = ThreadPoolExecutor(len(self._frames.workers), thread_name_prefix="normalise")
 

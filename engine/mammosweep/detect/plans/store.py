@@ -184,12 +184,6 @@ class PlanStore:
         names = sorted(p.name for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
         return [_read_plan(self.folder / name) for name in names]
 
-    def remove(self, plan: StoredPlan) -> None:
-        """Delete a plan."""
-        old = self.folder / f"{TEMPORARY}{secrets.token_hex(8)}"
-        plan.folder.rename(old)
-        shutil.rmtree(old)
-
 
 def open_store(setting: str = "") -> PlanStore:
     """The store that `store_folder` names, made if it is missing, readable by this user alone.
