@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import threading
-import time
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from tests.cases.making import Desk
 
 import mammosweep
 from mammosweep.archive import index, write_catalog
+from mammosweep.archive.source import FolderSource
 from mammosweep.config import ArchiveConfig
 
 
@@ -62,39 +60,36 @@ def open_folder():
         yield Path(folder)
 
 
-def test_10_a_file_that_is_written_to_meanwhile_is_rejected(tmp_path, write_neighbour, spoilt, quick, alone):
+def test_10_a_file_that_is_written_to_meanwhile_is_rejected(
+    tmp_path, write_neighbour, spoilt, quick, alone, monkeypatch
+):
     grows = case("10 grows while swept")
     archive = tmp_path / "archive"
     write_neighbour(archive)
     path = Desk(archive / grows.folder, spoilt)
     path = path.save(path.image())
 
-    with written_to(path):
-        mammosweep.sweep_to(tmp_path / "out", archive, config=quick)
+    grow_when_opened(monkeypatch, path)
+
+    # Headers are read in this process, in which the file can be made to grow at the right moment.
+    mammosweep.sweep_to(tmp_path / "out", archive, config=replace(quick, archive=ArchiveConfig(workers=1)))
 
     swept = swept_of(tmp_path / "out")
     check(grows, swept)
     check_unchanged(alone, swept.result_of("neighbour"))
 
 
-@contextmanager
-def written_to(path):
-    """While it lasts, a byte is written to the file's end again and again, as a slow copy would."""
-    done = threading.Event()
+def grow_when_opened(monkeypatch, growing):
+    """A byte is written to a file's end whenever the sweep opens it, after it was listed, as a copy does."""
+    real = FolderSource.open
 
-    def write():
-        with path.open("ab") as file:
-            while not done.is_set():
-                os.write(file.fileno(), b"\0")
-                time.sleep(0)
+    def opened(source, path):
+        if growing.samefile(Path(source.url, path)):
+            with growing.open("ab") as file:
+                file.write(b"\0")
+        return real(source, path)
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    monkeypatch.setattr(FolderSource, "open", opened)
 
 
 def test_10_11_what_a_catalog_says_of_files_that_change_or_may_not_be_read(
