@@ -79,8 +79,11 @@ table: $(VENV)/.dev ## renew the documents' tables from benchmarks/results and t
 fuzz: $(VENV)/.dev ## feed the engine 100,000 mutated files; goes on where it was stopped
 	$(BIN)/python -m tests.fuzz.run --files $(FILES) --seed $(SEED) --folder $(RUNS)/fuzz
 
-bundle: $(VENV)/.dev ## fit the reference bundle on phantoms; goes on where it was killed
-	$(BIN)/python -m mammosweep.fit --work $(RUNS)/phantom-bundle --out $(RUNS)/phantom-bundle/bundle
+bundle: $(VENV)/.dev ## fit the tests' bundle on phantoms; goes on where it was killed
+	test -e $(RUNS)/phantoms/truth.parquet || \
+	$(BIN)/mammosweep phantom --out $(RUNS)/phantoms --exams 500 --seed 20261130 --lesion-rate 0.9 --syntax jpeg-ls
+	$(BIN)/mammosweep fit $(RUNS)/phantoms/truth.parquet --images $(RUNS)/phantoms --out $(RUNS)/phantom-bundle \
+	  --config phantom-regnetx-002
 
 clean: ## remove what was built, not what was swept
 	rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.agreement import Mark, likes
+from benchmarks.bundles import PHANTOM_BUNDLE
 from benchmarks.harness import Row, failed_row, figure_row
 from benchmarks.plans import PLANS, cpu, load_detector
 from benchmarks.sweeps import batches_of, sweep_warm, warm_screener
 from mammosweep.bundle import open_bundle
-from mammosweep.bundle.load import reference_bundle_path
 from mammosweep.detect.buckets import ExamBatch, joined
 from mammosweep.detect.detector import Candidates, Detector
 from mammosweep.errors import SweepError
@@ -44,7 +44,7 @@ def rows(num_exams: int = NUM_EXAMS, plans: Sequence[str] = tuple(PLANS)) -> lis
 
 
 def _rows_of(name: str, archive: Path) -> list[Row]:
-    config, bundle = cpu(name), open_bundle(reference_bundle_path())
+    config, bundle = cpu(name), open_bundle(PHANTOM_BUNDLE)
     try:
         detector = load_detector(bundle, config.detect)
         canvases = batches_of(archive, bundle.manifest.grid_mm, bundle.manifest.detector, config)
@@ -109,7 +109,7 @@ def _of_exams(name: str, archive: Path) -> float:
     sweeps = []
     for exams in BATCHES:
         config = cpu(name, batch_exams=exams)
-        with warm_screener(config, reference_bundle_path()) as screener:
+        with warm_screener(config, PHANTOM_BUNDLE) as screener:
             outcomes = sweep_warm(screener, archive, config)
         sweeps.append([outcome.score for outcome in outcomes if outcome.score is not None])
     plain, *others = sweeps

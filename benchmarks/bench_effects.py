@@ -14,14 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmarks.bundles import variant, without_fusion
+from benchmarks.bundles import PHANTOM_BUNDLE, variant, without_fusion
 from benchmarks.cases import FILMS, Case, film_cases, phantom_cases
 from benchmarks.froc_pairs import NUM_BOOTSTRAPS, FloatArray, apart, figures
 from benchmarks.harness import Row, failed_row, figure_row
 from benchmarks.looks import Seen, look_at, merged
 from benchmarks.plans import cpu, load_detector
 from mammosweep.bundle import open_bundle
-from mammosweep.bundle.load import reference_bundle_path
 from mammosweep.bundle.manifest import FlipMerge
 from mammosweep.config import FlipMode
 from mammosweep.evaluate.boxes import iou_matrix
@@ -64,8 +63,8 @@ def rows(
     """On phantoms, and on films where they are at hand."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        bundles = {True: reference_bundle_path(), False: _without_fusion(work / "no-fusion")}
-        grid_mm = open_bundle().manifest.grid_mm
+        bundles = {True: PHANTOM_BUNDLE, False: _without_fusion(work / "no-fusion")}
+        grid_mm = open_bundle(PHANTOM_BUNDLE).manifest.grid_mm
         phantoms = phantom_cases(work / "phantoms", grid_mm, exams=num_phantoms, seed=SEED)
         found = _effects("phantoms", phantoms, bundles, num_bootstraps)
         if not FILMS.is_dir():
@@ -75,7 +74,7 @@ def rows(
 
 
 def _without_fusion(folder: Path) -> Path:
-    return variant(reference_bundle_path(), folder, change=without_fusion)
+    return variant(PHANTOM_BUNDLE, folder, change=without_fusion)
 
 
 def _effects(

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from benchmarks.bundles import PHANTOM_BUNDLE
 from benchmarks.harness import Row, failed_row, figure_row, interleaved_seconds
 from benchmarks.plans import cpu, load_detector
 from benchmarks.resnet50_bundle import resnet50_bundle
 from benchmarks.sweeps import batches_of, sweep_into, warm_screener
 from mammosweep.bundle import open_bundle
-from mammosweep.bundle.load import reference_bundle_path
 from mammosweep.config import ReportConfig, SweepConfig
 from mammosweep.errors import SweepError
 from mammosweep.phantom import Syntax, write_phantoms
@@ -50,7 +50,7 @@ def rows() -> list[Row]:
         work = Path(folder)
         cases = [
             Case("resnet50", resnet50_bundle(), 2, ("openvino-bf16",)),
-            Case("shipped", reference_bundle_path(), 12, ("torch-bf16",)),
+            Case("shipped", PHANTOM_BUNDLE, 12, ("torch-bf16",)),
         ]
         return [row for case in cases for row in _rows_of_case(case, work)]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.bundles import random_bundle
+from benchmarks.bundles import PHANTOM_BUNDLE, random_bundle
 from benchmarks.harness import Row, failed_row, figure_row, interleaved_seconds
 from benchmarks.plans import IDENTITY, PLANS, load_plan, unjudged_plan
 from benchmarks.rates import FORMATS, rate_rows
@@ -30,7 +30,6 @@ from benchmarks.roofline import (
     network_of,
 )
 from mammosweep.bundle import Bundle, open_bundle
-from mammosweep.bundle.load import reference_bundle_path
 from mammosweep.bundle.manifest import DetectorSpec
 from mammosweep.detect.plans.seam import Plan
 from mammosweep.errors import SweepError
@@ -85,7 +84,7 @@ def _networks(work: Path) -> Iterator[Network]:
     yield Network("resnet50-0.15mm", open_bundle(resnet50_bundle()), RESNET50_CANVASES)
     lite0 = open_bundle(random_bundle(work / "lite0", LITE0, grid_mm=0.3))
     yield Network("lite0-0.3mm", lite0, LITE0.buckets, partial(unjudged_plan, work=work / "plans"))
-    shipped = open_bundle(reference_bundle_path())
+    shipped = open_bundle(PHANTOM_BUNDLE)
     manifest = shipped.manifest
     yield Network(f"shipped-{manifest.grid_mm:g}mm", shipped, manifest.detector.buckets)
 

@@ -21,9 +21,12 @@ from mammosweep.geometry import Size
 from mammosweep.pixels.normalise import GRAY_RANGE
 from mammosweep.records import LESION_TYPES, SLOTS
 
-__all__ = ["canvases", "random_bundle", "variant", "without_fusion"]
+__all__ = ["PHANTOM_BUNDLE", "canvases", "random_bundle", "variant", "without_fusion"]
 
 Weights = dict[str, Tensor]
+
+PHANTOM_BUNDLE = Path(__file__).parent.parent / "tests" / "bundles" / "phantom-regnetx-002"
+"""The small bundle that knows phantoms."""
 
 SEED = 408
 

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
 
-from mammosweep.fit.checkpoint import load_checkpoint, save_checkpoint
+from mammosweep.fit.checkpoint import Checkpoint
 from mammosweep.fit.samples import ViewSample, read_samples
 from mammosweep.phantom import PhantomConfig, Syntax, write_phantoms
 
@@ -65,8 +65,8 @@ def _fitted(views: list[ViewSample]) -> FasterRCNN:
     model = torchvision_model().to(memory_format=torch.channels_last)
     _fewer_proposals(model)
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
-    checkpoint, start_s = WORK / "checkpoint.safetensors", time.monotonic()
-    for step in range(load_checkpoint(checkpoint, model, optimiser), STEPS):
+    checkpoint, start_s = Checkpoint(WORK / "checkpoint.safetensors"), time.monotonic()
+    for step in range(checkpoint.load(model, optimiser, None), STEPS):
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * _schedule(step)
         losses = _losses(model, views, step)
@@ -79,7 +79,7 @@ def _fitted(views: list[ViewSample]) -> FasterRCNN:
             words = " ".join(f"{name} {float(value.detach()):.3f}" for name, value in losses.items())
             print(f"[{time.monotonic() - start_s:7.1f} s] step {step}: {words}", flush=True)
         if (step + 1) % 50 == 0:
-            save_checkpoint(checkpoint, model, optimiser, step + 1)
+            checkpoint.save(model, optimiser, None, step + 1)
     _renew_statistics(model, views)
     return model.eval()
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 ENGINE = ROOT / "engine" / "mammosweep"
 KERNELS = ROOT / "kernels" / "mammosweep_kernels"
 
-BASE = {"errors", "geometry", "records", "config", "version", "clock"}
+BASE = {"errors", "geometry", "records", "vocabulary", "config", "toml", "version", "clock"}
 
 MAY_IMPORT = {
     "archive": BASE,

@@ -119,10 +119,10 @@ def test_an_error_that_nobody_foresaw_costs_one_view(archive, stages, monkeypatc
 
     real = views.normalise
 
-    def failing(frame, spacing_mm, grid_mm):
+    def failing(frame, spacing_mm, grid_mm, **options):
         if frame.stored[:, 0].sum() > frame.stored[:, -1].sum():  # a left breast
             raise ZeroDivisionError("Surname^Given")
-        return real(frame, spacing_mm, grid_mm)
+        return real(frame, spacing_mm, grid_mm, **options)
 
     monkeypatch.setattr(views, "normalise", failing)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import tomllib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_type_hints
 
 from mammosweep.errors import ConfigError
+from mammosweep.toml import from_table, read_toml
 
 __all__ = [
     "ArchiveConfig",
@@ -201,37 +200,9 @@ def load_config(path: Path) -> SweepConfig:
     Raises:
         ConfigError: the file cannot be read or holds an unknown key, a wrong type or a value out of range.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"settings file {path}: {error}; give a readable TOML file") from None
-    sections = {f.name: f.default_factory for f in dataclasses.fields(SweepConfig)}
-    made: dict[str, Any] = {}
+    tables = read_toml(path)
+    known = [f.name for f in dataclasses.fields(SweepConfig)]
     for name, table in tables.items():
-        if name not in sections or not isinstance(table, dict):
-            raise ConfigError(f"settings file {path}: unknown table [{name}]; known: {', '.join(sections)}")
-        made[name] = _section(sections[name], name, table)  # type: ignore[arg-type]
-    return SweepConfig(**made)
-
-
-def _section(kind: type, name: str, table: dict[str, Any]) -> Any:
-    hints = get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in hints:
-            raise ConfigError(f"unknown setting {name}.{key}; known: {', '.join(hints)}")
-        values[key] = _typed(hints[key], f"{name}.{key}", value)
-    return kind(**values)
-
-
-def _typed(kind: type, name: str, value: Any) -> Any:
-    if issubclass(kind, StrEnum):
-        try:
-            return kind(value)
-        except ValueError:
-            raise ConfigError(f"{name} is {value!r}; expected one of {', '.join(kind)}") from None
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ConfigError(f"{name} is {value!r}; expected {kind.__name__}")
-    return value
+        if name not in known or not isinstance(table, dict):
+            raise ConfigError(f"settings file {path}: unknown table [{name}]; known: {', '.join(known)}")
+    return from_table(SweepConfig, "", tables)

@@ -20,7 +20,7 @@ from mammosweep.archive.exams import view_flags
 from mammosweep.archive.source import Source
 from mammosweep.archive.verdict import refused
 from mammosweep.bundle import Bundle, open_bundle
-from mammosweep.bundle.load import DECISION, MATCHER
+from mammosweep.bundle.load import BREAST, DECISION, MATCHER
 from mammosweep.clock import WAIT_VIEWS, StageClock
 from mammosweep.config import SweepConfig
 from mammosweep.detect.batching import Batcher, Ticket
@@ -31,7 +31,9 @@ from mammosweep.detect.plans.stored import reports
 from mammosweep.errors import DeviceError, Flag, ImageError, Reason, unforeseen
 from mammosweep.exam import Aggregation, CategoryThresholds, ExamModels, assess
 from mammosweep.exam.booster import load_booster
-from mammosweep.exam.classify import LESION_FEATURES
+from mammosweep.exam.breast import BREAST_FEATURES
+from mammosweep.exam.calibrate import Calibration
+from mammosweep.exam.features import LESION_FEATURES
 from mammosweep.exam.pairs import PAIR_FEATURES
 from mammosweep.lesion.describe import LesionStage, load_lesion_networks
 from mammosweep.pixels.normalise import NormalisedView
@@ -91,9 +93,15 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
     return Stages(
         config=config,
         bundle=bundle,
-        views=ViewReader(config.pixels, bundle.manifest.grid_mm, about.device.type, clock),
+        views=ViewReader(
+            config.pixels,
+            bundle.manifest.grid_mm,
+            about.device.type,
+            clock,
+            detail_mm=bundle.manifest.detail_mm,
+        ),
         detect=detector,
-        describe=load_lesion_networks(bundle),
+        describe=load_lesion_networks(bundle, about.device),
         models=_exam_models(bundle),
         provenance=Provenance(
             engine_version=__version__,
@@ -111,12 +119,15 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
 
 def _exam_models(bundle: Bundle) -> ExamModels:
     manifest, alone = bundle.manifest, bundle.is_detector_only
+    has_breast = BREAST in manifest.files
     return ExamModels(
         matcher=None if alone else load_booster(bundle.file(MATCHER), PAIR_FEATURES),
         decision=None if alone else load_booster(bundle.file(DECISION), LESION_FEATURES),
+        breast=load_booster(bundle.file(BREAST), BREAST_FEATURES) if has_breast else None,
         match_threshold=manifest.match_threshold,
         thresholds=CategoryThresholds(manifest.category_thresholds),
         aggregation=Aggregation(manifest.aggregation),
+        calibration=Calibration(*manifest.decision_calibration),
     )
 
 
@@ -207,7 +218,7 @@ def _outcome_of(waiting: _InDetector, batcher: Batcher, stages: Stages) -> ExamO
         findings = [
             finding
             for ticket in waiting.tickets
-            for finding in stages.describe(ticket.batch, ticket.candidates or [])
+            for finding in stages.describe(ticket.batch, ticket.candidates or [], views)
         ]
     with stages.clock.measure("exam"):
         imaged = [(view.laterality, view.position) for view in views]
@@ -219,6 +230,8 @@ def _outcome_of(waiting: _InDetector, batcher: Batcher, stages: Stages) -> ExamO
         score=assessment.score,
         score_left=assessment.score_left,
         score_right=assessment.score_right,
+        benign_left=assessment.benign_left,
+        benign_right=assessment.benign_right,
         category=assessment.category,
         lesions=assessment.lesions,
         pictures=tuple(

@@ -169,10 +169,14 @@ class Finding:
     score: float  # detector's probability of that type
     flip_votes: int  # how many of the flipped looks agreed
     embedding: FloatArray = field(repr=False)  # (D,) box-head representation
-    quadrant: str | None = None  # see lesion/quadrant.py
+    quadrant: str | None = None  # see vocabulary.py
     depth: float | None = None  # 0 nipple, 1 pectoralis major
+    nipple_mm: float | None = None  # the box's centre from the nipple
+    place: str | None = None  # what gave quadrant and depth: "network" or "geometry"
     malignancy: float | None = None
     character: dict[str, str] = field(default_factory=dict)  # e.g. {"shape": "irregular"}
+    character_scores: dict[str, float] = field(default_factory=dict)  # e.g. {"shape.irregular": 0.83}
+    calcification: dict[str, float] = field(default_factory=dict)  # measured, see lesion/calcification
     lesion_id: str | None = None
 
 
@@ -188,6 +192,9 @@ class Lesion:
     match_probability: float | None  # None for a single finding
     malignancy: float
     category: str  # "2", "3", "4A", "4B", "4C", "5" as the bundle's thresholds say
+    # Log-odds by feature of the decision model, and "bias"; their sum is the logit of the probability that it
+    # gives before calibration. Empty where the bundle has no decision model.
+    contributions: dict[str, float] = field(default_factory=dict)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -236,6 +243,8 @@ class ExamOutcome:
     score: float | None = None  # 0..1, all None unless scored
     score_left: float | None = None
     score_right: float | None = None
+    benign_left: float | None = None  # 0..1, that the breast holds a benign lesion: see exam/score.py
+    benign_right: float | None = None
     category: str | None = None  # BI-RADS-like, "1".."5"
     lesions: tuple[Lesion, ...] = ()
     images: tuple[ImageRecord, ...] = ()  # every file of the exam with its final status

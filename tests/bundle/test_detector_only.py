@@ -47,8 +47,9 @@ def test_nothing_is_known_of_a_finding_but_what_the_detector_says(swept):
 
     assert len(findings) >= 4
     for finding in findings:
-        unknown = ("quadrant", "depth", "malignancy", "shape", "margin", "morphology", "distribution")
+        unknown = ("malignancy", "shape", "margin", "morphology", "distribution")
         assert {finding[name] for name in unknown} == {None}
+        assert finding["place"] == "geometry"  # which needs no bundle
         assert finding["lesion_id"] is not None
 
 
@@ -72,4 +73,4 @@ def test_every_page_says_that_it_was_a_detector_only(bundle, swept):
     pages = [swept / "index.html", *(swept / "pages").glob("*.html")]
 
     assert len(pages) == 3
-    assert all("detector only: no quadrant, depth" in page.read_text(encoding="utf-8") for page in pages)
+    assert all("detector only: no character" in page.read_text(encoding="utf-8") for page in pages)

@@ -16,11 +16,13 @@ from mammosweep.detect.network import Dense, FourViewDetector
 from mammosweep.detect.plans.eager import EagerPlan
 from mammosweep.detect.plans.seam import DenseOutput
 from mammosweep.detect.proposals import anchor_boxes, level_counts, propose
-from mammosweep.fit.recipe import Recipe
+from mammosweep.fit.settings import read_settings, recipe_path
 from mammosweep.records import LESION_TYPES
 
 SIZE = (192, 128)
-SPEC = replace(Recipe().spec, candidates_per_view=30, proposals=40)
+SPEC = replace(
+    read_settings(recipe_path("phantom-regnetx-002")).network, candidates_per_view=30, proposals=40
+)
 CPU = torch.device("cpu")
 
 

@@ -25,9 +25,9 @@ def look(*boxes, label=1, scores=None):
     return Detections(found, torch.full((1, ROWS), label), strength)
 
 
-def merged(*looks, limit=10, how=FlipMerge.SUPPRESSION):
+def merged(*looks, limit=10, how=FlipMerge.SUPPRESSION, across_types=False):
     """The candidates that are not empty: boxes, labels, scores, votes."""
-    found = merge_looks(list(looks), 0.3, limit, how)
+    found = merge_looks(list(looks), 0.3, limit, how, across_types=across_types)
     there = found.scores[0] > 0
     return tuple(part[0][there].tolist() for part in (found.boxes, found.labels, found.scores, found.votes))
 
@@ -86,6 +86,17 @@ def test_boxes_of_different_types_stay_apart(how):
 
     assert sorted(labels) == [1, 2]
     assert votes == [1, 1]
+
+
+def test_boxes_of_different_types_are_one_of_the_surest_type_where_the_bundle_says_so():
+    boxes, labels, scores, votes = merged(
+        look((10, 10, 20, 20), label=3, scores=[0.4]),
+        look((11, 10, 21, 20), label=1, scores=[0.8]),
+        across_types=True,
+    )
+
+    assert (boxes, labels, votes) == ([[11, 10, 21, 20]], [1], [2])
+    assert scores == pytest.approx([0.6])
 
 
 def test_only_the_strongest_are_kept():

@@ -7,9 +7,10 @@ import torch
 
 from mammosweep.detect.fusion import FourViewFusion
 from mammosweep.detect.network import FourViewDetector
-from mammosweep.fit.recipe import Recipe
+from mammosweep.fit.settings import read_settings, recipe_path
 
 ALL = torch.ones(1, 4, dtype=torch.bool)
+SPEC = read_settings(recipe_path("phantom-regnetx-002")).network
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def awake_fusion():
 @pytest.fixture(scope="module")
 def detector():
     torch.manual_seed(0)
-    return FourViewDetector(Recipe().spec).eval()
+    return FourViewDetector(SPEC).eval()
 
 
 def features(seed=0):

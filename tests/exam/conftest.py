@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mammosweep.exam.score import CategoryThresholds
-from mammosweep.fit.exam import LabelledFinding
+from mammosweep.fit.exam import LabelledExam, LabelledFinding, fit_exam
 from mammosweep.records import LESION_TYPES, Finding, Laterality, LesionType, Position
 
 
@@ -38,7 +38,10 @@ def thresholds():
 
 
 def _random_exam(rng, num_lesions, num_false):
-    """Lesions seen in both views with their own depth, size and direction of embedding; and false marks."""
+    """Lesions seen in both views with their own depth, size and direction of embedding; and false marks.
+
+    Malignant ones look malignant and have spiculated margins, both more often than not.
+    """
     labelled = []
     for number in range(num_lesions):
         side, depth, size, angle = rng.choice(list("LR")), rng.random(), rng.uniform(4, 20), rng.uniform(0, 6)
@@ -51,6 +54,9 @@ def _random_exam(rng, num_lesions, num_false):
                 type=LESION_TYPES[number % 4],
                 score=float(rng.uniform(0.6, 1.0)),
                 malignancy=float(rng.uniform(0.55, 1.0) if malignant else rng.uniform(0.0, 0.45)),
+                nipple_mm=float(80 * depth + rng.normal(0, 2)),
+                character={"margin": "spiculated" if malignant else "circumscribed"},
+                quadrant="middle",
                 embedding=np.array([np.cos(angle), np.sin(angle)], dtype=np.float32),
             )
             labelled.append(LabelledFinding(finding=found, truth_lesion_id=f"{number}", malignant=malignant))
@@ -65,7 +71,7 @@ def _random_exam(rng, num_lesions, num_false):
             embedding=np.array([np.cos(angle), np.sin(angle)], dtype=np.float32),
         )
         labelled.append(LabelledFinding(finding=found, truth_lesion_id=None))
-    return labelled
+    return LabelledExam(findings=tuple(labelled))
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +85,9 @@ def labelled_exams():
     """Sixty exams of two lesions and four false marks."""
     rng = np.random.default_rng(7)
     return [_random_exam(rng, num_lesions=2, num_false=4) for _ in range(60)]
+
+
+@pytest.fixture(scope="session")
+def fitted(labelled_exams):
+    """All exam models, fitted to the sixty exams."""
+    return fit_exam(labelled_exams, seed=5)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammosweep.errors import BundleError
-from mammosweep.exam import Aggregation, ExamModels, assess
-from mammosweep.exam.classify import LESION_FEATURES
+from mammosweep.exam import Aggregation, Calibration, ExamModels, assess
+from mammosweep.exam.booster import BIAS
+from mammosweep.exam.breast import BREAST_FEATURES
+from mammosweep.exam.features import LESION_FEATURES
 from mammosweep.exam.pairs import PAIR_FEATURES
-from mammosweep.fit.exam import fit_decision, fit_matcher
 from mammosweep.records import SLOTS, LesionType
 
 DEPTH = PAIR_FEATURES.index("depth_difference")
@@ -32,17 +34,15 @@ def models(thresholds):
 
 
 @pytest.fixture(scope="module")
-def fitted_models(labelled_exams, thresholds):
-    matcher, threshold = fit_matcher(labelled_exams)
-    decision = fit_decision(labelled_exams, matcher, threshold)
-    return ExamModels(matcher=matcher, decision=decision, match_threshold=threshold, thresholds=thresholds)
+def fitted_models(fitted):
+    return fitted.models(Aggregation.LEARNED)
 
 
 def plain(assessment):
     """An assessment as numbers and text, which compare."""
     lesions = [
-        (one.lesion_id, one.malignancy, one.category, one.match_probability, [repr(f) for f in one.findings])
-        for one in assessment.lesions
+        *((one.lesion_id, one.malignancy, one.category, one.match_probability) for one in assessment.lesions),
+        *((one.contributions, [repr(f) for f in one.findings]) for one in assessment.lesions),
     ]
     scores = (assessment.score_left, assessment.score_right, assessment.score, assessment.category)
     return lesions, scores
@@ -67,11 +67,61 @@ def test_findings_become_lesions_and_scores(finding, models):
 
 def test_the_aggregation_of_the_models_is_used(finding, models):
     assessment = assess(
-        [finding("LCC", score=0.5)], SLOTS, replace(models, aggregation=Aggregation.VIEW_MEAN)
+        [finding("LCC", score=0.5)], SLOTS, replace(models, aggregation=Aggregation.VIEW_MAX_BREAST_MEAN)
     )
 
     assert (assessment.score, assessment.category) == (0.25, "4A")
     assert assessment.lesions[0].category == "4B"
+
+
+def test_a_learned_aggregation_scores_breasts_with_the_bundles_model(finding, models):
+    seen = []
+
+    def breast(rows):
+        seen.append(dict(zip(BREAST_FEATURES, rows[0].tolist(), strict=True)))
+        return np.array([0.625])
+
+    learned = replace(models, aggregation=Aggregation.LEARNED, breast=breast)
+    assessment = assess([finding("LCC", score=0.5)], SLOTS, learned)
+
+    assert (assessment.score_left, assessment.score_right, assessment.score) == (0.625, 0.0, 0.625)
+    assert [row["malignancy_1"] for row in seen] == [0.5]  # a clean breast is not asked for
+
+
+def test_a_learned_aggregation_without_its_model_is_refused(models):
+    with pytest.raises(BundleError, match="no model of breasts is there"):
+        replace(models, aggregation=Aggregation.LEARNED)
+
+
+def test_the_decision_is_calibrated_before_anything_rests_on_it(finding, models):
+    halved = replace(models, calibration=Calibration(1.0, math.log(1 / 3)))
+
+    assessment = assess([finding("LCC", score=0.5)], SLOTS, halved)
+
+    assert assessment.score == assessment.lesions[0].malignancy == pytest.approx(0.25)
+    assert assessment.lesions[0].category == "4A"
+
+
+def test_each_breast_has_the_probability_of_a_benign_lesion(finding, models):
+    findings = [finding("LCC", score=0.75), finding("LMLO", score=0.5)]
+
+    assessment = assess(findings, SLOTS[::2], models)
+
+    # 0.5 x (1 - 0.5), more than 0.75 x (1 - 0.75)
+    assert (assessment.benign_left, assessment.benign_right) == (0.25, None)
+
+
+def test_a_fitted_decision_says_what_each_malignancy_rests_on(labelled_exams, fitted):
+    models = fitted.models(Aggregation.MAX)
+    findings = [labelled.finding for labelled in labelled_exams[0].findings]
+
+    lesions = assess(findings, SLOTS, models).lesions
+
+    assert len(lesions) > 3
+    for lesion in lesions:
+        own = np.array([1 / (1 + math.exp(-sum(lesion.contributions.values())))])
+        assert models.calibration(own).item() == pytest.approx(lesion.malignancy, abs=1e-5)
+        assert set(lesion.contributions) == {*LESION_FEATURES, BIAS}
 
 
 def test_an_exam_without_findings_is_clean(models):
@@ -135,6 +185,8 @@ descriptions = st.fixed_dictionaries(
         "malignancy": coarse,
         "quadrant": st.sampled_from([None, "upper"]),
         "character": st.sampled_from([{}, {"shape": "oval"}]),
+        "character_scores": st.sampled_from([{}, {"margin.spiculated": 0.75}]),
+        "nipple_mm": st.sampled_from([None, 20.0, 40.0]),
         "embedding": st.sampled_from([np.float32([1, 0]), np.float32([1, 1]), np.float32([0, 0])]),
     }
 )

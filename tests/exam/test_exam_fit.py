@@ -5,21 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mammosweep.errors import ConfigError
+from mammosweep.errors import BundleError, ConfigError
 from mammosweep.evaluate.auc import auc
-from mammosweep.exam.classify import LESION_FEATURES
+from mammosweep.exam.assess import assess
+from mammosweep.exam.breast import BREAST_FEATURES
+from mammosweep.exam.features import LESION_FEATURES, lesion_rows
 from mammosweep.exam.match import match
 from mammosweep.exam.pairs import PAIR_FEATURES
-from mammosweep.fit.exam import (
-    LabelledFinding,
-    best_threshold,
-    decision_rows,
-    fit_decision,
-    fit_matcher,
-    pair_rows,
-)
+from mammosweep.exam.score import Aggregation
+from mammosweep.fit.exam import LabelledExam, LabelledFinding, best_threshold, fit_exam
+from mammosweep.fit.exam_folds import NUM_FOLDS, patient_folds
+from mammosweep.fit.exam_rows import breast_rows, decision_rows, pair_rows
+from mammosweep.records import SLOTS, Laterality
 
 NEVER, ALWAYS = 1.0, 0.0
+LEFT, RIGHT = Laterality
 
 
 def even(rows):
@@ -28,8 +28,8 @@ def even(rows):
 
 @pytest.fixture
 def labelled(finding):
-    def make(slot, truth=None, malignant=None):
-        return LabelledFinding(finding=finding(slot), truth_lesion_id=truth, malignant=malignant)
+    def make(slot, truth=None, malignant=None, **more):
+        return LabelledFinding(finding=finding(slot), truth_lesion_id=truth, malignant=malignant, **more)
 
     return make
 
@@ -40,20 +40,35 @@ def unseen_exams(random_exam):
     return [random_exam(rng, num_lesions=2, num_false=4) for _ in range(30)]
 
 
+def findings_of(exam):
+    return [one.finding for one in exam.findings]
+
+
+def matches_of(exam, threshold=ALWAYS):
+    return match(findings_of(exam), even, threshold)
+
+
 def test_pairs_are_of_one_breast_and_positive_only_for_one_true_lesion(labelled):
-    exam = [
-        labelled("LCC", "a"),
-        labelled("LMLO", "b"),
-        labelled("LMLO", "a"),
-        labelled("RCC"),
-        labelled("RMLO"),
-        labelled("RMLO", "a"),
-    ]
+    exam = LabelledExam(
+        findings=(
+            *(labelled("LCC", "a"), labelled("LMLO", "b"), labelled("LMLO", "a")),
+            *(labelled("RCC"), labelled("RMLO"), labelled("RMLO", "a")),
+        )
+    )
 
-    rows, labels = pair_rows([exam, []])
+    rows = pair_rows([LabelledExam(findings=()), exam])
 
-    assert rows.shape == (4, len(PAIR_FEATURES))
-    assert labels.tolist() == [0, 1, 0, 0]
+    assert rows.values.shape == (4, len(PAIR_FEATURES))
+    assert rows.labels.tolist() == [0, 1, 0, 0]
+    assert rows.exams.tolist() == [1, 1, 1, 1]
+
+
+def test_pairs_of_lesions_that_may_be_one_teach_nothing(labelled):
+    exam = LabelledExam(
+        findings=(labelled("LCC", "a", linked=False), labelled("LMLO", "b", linked=False), labelled("LMLO"))
+    )
+
+    assert pair_rows([exam]).labels.tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -69,12 +84,37 @@ def test_pairs_are_of_one_breast_and_positive_only_for_one_true_lesion(labelled)
     ],
 )
 def test_a_lesion_is_labelled_by_what_it_holds(truths, threshold, expected, labelled):
-    exam = [labelled(slot, *truth) for slot, truth in zip(["LCC", "LMLO"], truths, strict=True)]
+    found = [labelled(slot, *truth) for slot, truth in zip(["LCC", "LMLO"], truths, strict=True)]
+    exam = LabelledExam(findings=tuple(found))
 
-    rows, labels = decision_rows([exam], even, threshold)
+    rows = decision_rows([exam], [matches_of(exam, threshold)])
 
-    assert labels.tolist() == expected
-    assert rows.shape == (len(expected), len(LESION_FEATURES))
+    assert rows.labels.tolist() == expected
+    assert rows.values.shape == (len(expected), len(LESION_FEATURES))
+
+
+@pytest.mark.parametrize(
+    ("exam", "expected"),
+    [
+        pytest.param({}, [0], id="its lesion is benign"),
+        pytest.param({"malignant": {LEFT}}, [1], id="one that was not found is malignant"),
+        pytest.param({"malignant": {RIGHT}}, [0], id="the other breast is malignant"),
+        pytest.param({"unknown": {LEFT}}, [], id="not known"),
+    ],
+)
+def test_a_breast_is_labelled_by_all_that_it_holds_found_or_not(exam, expected, labelled, models):
+    labelled_exam = LabelledExam(findings=(labelled("LCC", "a", malignant=False),), **exam)
+    lesions = assess(findings_of(labelled_exam), SLOTS, models).lesions
+
+    rows = breast_rows([labelled_exam], [lesions])
+
+    assert rows.labels.tolist() == expected
+    assert rows.values.shape == (len(expected), len(BREAST_FEATURES))
+
+
+@pytest.fixture(scope="module")
+def models(fitted):
+    return fitted.models(Aggregation.MAX)
 
 
 @pytest.mark.parametrize(
@@ -91,58 +131,131 @@ def test_the_threshold_has_the_best_f1(probabilities, correct, num_true, expecte
     assert best_threshold(probabilities, correct, num_true) == pytest.approx(expected)
 
 
-def test_a_fitted_matcher_pairs_lesions_it_has_not_seen(labelled_exams, unseen_exams):
-    matcher, threshold = fit_matcher(labelled_exams)
+def test_folds_keep_patients_whole_and_spread_the_malignant(labelled):
+    sick = LabelledExam(findings=(labelled("LCC", "a", malignant=True),))
+    exams = [replace(sick if i < 20 else LabelledExam(findings=()), patient=f"p{i // 2}") for i in range(100)]
 
+    folds = patient_folds(exams, seed=3)
+
+    assert folds[::2].tolist() == folds[1::2].tolist()
+    assert np.bincount(folds[:20]).tolist() == [4] * NUM_FOLDS
+    assert folds.tolist() != patient_folds(exams, seed=4).tolist()
+
+
+def test_a_fitted_matcher_pairs_lesions_it_has_not_seen(fitted, unseen_exams):
     right = wrong = 0
     for exam in unseen_exams:
-        truth = {id(one.finding): one.truth_lesion_id for one in exam}
-        for pair in match([one.finding for one in exam], matcher, threshold):
+        for pair in match(findings_of(exam), fitted.matcher.model, fitted.matcher.threshold):
             if pair.probability is not None:
-                same = truth[id(pair.cc)] is not None and truth[id(pair.cc)] == truth[id(pair.mlo)]
+                cc, mlo = exam.truth(pair.cc).truth_lesion_id, exam.truth(pair.mlo).truth_lesion_id
+                same = cc is not None and cc == mlo
                 right, wrong = right + same, wrong + (not same)
 
     assert right >= 0.9 * 2 * len(unseen_exams)
     assert wrong <= 0.1 * right
 
 
-def test_a_fitted_decision_tells_malignant_lesions_it_has_not_seen(labelled_exams, unseen_exams):
-    matcher, threshold = fit_matcher(labelled_exams)
-    decision = fit_decision(labelled_exams, matcher, threshold)
+def test_a_fitted_decision_tells_malignant_lesions_it_has_not_seen(fitted, unseen_exams):
+    matches = [
+        match(findings_of(exam), fitted.matcher.model, fitted.matcher.threshold) for exam in unseen_exams
+    ]
+    rows = decision_rows(unseen_exams, matches)
 
-    rows, labels = decision_rows(unseen_exams, matcher, threshold)
-
-    assert auc(decision(rows), labels) > 0.95
-
-
-def test_fitting_again_gives_the_same_bytes_and_threshold(labelled_exams, tmp_path):
-    for name in ("one", "other"):
-        matcher, threshold = fit_matcher(labelled_exams, seed=5)
-        matcher.save(tmp_path / f"{name}.ubj")
-        (tmp_path / name).write_text(repr(threshold))
-        fit_decision(labelled_exams, matcher, threshold, seed=5).save(tmp_path / f"{name}-decision.ubj")
-
-    for ending in ("", ".ubj", "-decision.ubj"):
-        assert (tmp_path / f"one{ending}").read_bytes() == (tmp_path / f"other{ending}").read_bytes()
+    assert auc(fitted.decision.model(rows.values), rows.labels) > 0.95
+    assert fitted.decision.auc > 0.95
 
 
-def test_with_too_little_to_hold_out_the_threshold_is_one_half(labelled):
-    exam = [labelled("LCC", "a"), labelled("LMLO", "a"), labelled("LMLO")]
+def test_malignancies_of_unseen_exams_are_as_frequent_as_they_say(fitted, unseen_exams):
+    models = fitted.models(Aggregation.MAX)
+    matches = [match(findings_of(exam), models.matcher, models.match_threshold) for exam in unseen_exams]
+    rows = decision_rows(unseen_exams, matches)
 
-    _, threshold = fit_matcher([exam])
+    malignancies = models.calibration(models.decision(rows.values))
 
-    assert threshold == 0.5
+    assert abs(malignancies.mean() - rows.labels.mean()) < 0.05
+    brier = ((malignancies - rows.labels) ** 2).mean()
+    assert brier < 0.3 * rows.labels.var()
+
+
+def test_every_exam_is_judged_by_a_model_that_has_not_seen_it(labelled_exams, fitted):
+    judged = fitted.decision.lesions
+
+    own = fitted.models(Aggregation.MAX)
+    by_own = [assess(findings_of(exam), SLOTS, own).lesions for exam in labelled_exams]
+
+    assert [len(fitted.matcher.matches), len(judged)] == [len(labelled_exams)] * 2
+    surest = [max(les.malignancy for les in lesions) for lesions in judged]
+    assert surest != [max(les.malignancy for les in lesions) for lesions in by_own]
+
+
+def test_aggregations_are_compared_on_breasts(fitted):
+    assert set(fitted.breast_auc) == set(Aggregation)
+    assert min(fitted.breast_auc.values()) > 0.9
+
+
+def test_a_learned_score_never_falls_as_a_lesion_looks_worse(fitted):
+    rows = np.tile(np.float32([0, 0.1, 0.05, 1, 0, 0, 0.1, 0.1, 3, 1, 2]), (50, 1))
+    rows[:, 0] = np.linspace(0.1, 1.0, 50)
+
+    scores = fitted.breast(rows)
+
+    assert np.diff(scores).min() >= 0 < scores[-1] - scores[0]
+
+
+def test_fitting_again_gives_the_same_bytes_and_numbers(labelled_exams, fitted, tmp_path):
+    again = fit_exam(labelled_exams, seed=5)
+
+    for name, one in (("one", fitted), ("other", again)):
+        for kind, model in (("m", one.matcher.model), ("d", one.decision.model), ("b", one.breast)):
+            model.save(tmp_path / f"{name}-{kind}.ubj")
+    for kind in "mdb":
+        assert (tmp_path / f"one-{kind}.ubj").read_bytes() == (tmp_path / f"other-{kind}.ubj").read_bytes()
+    assert again.matcher.threshold == fitted.matcher.threshold
+    assert again.decision.calibration == fitted.decision.calibration
+    assert again.decision.thresholds == fitted.decision.thresholds
+
+
+def test_with_too_little_to_hold_out_nothing_is_chosen_on_it(labelled):
+    found = [labelled("LCC", "a", malignant=True), labelled("LMLO", "a", malignant=True), labelled("LMLO")]
+
+    fitted = fit_exam([LabelledExam(findings=(*found, labelled("RCC"), labelled("RMLO")))])
+
+    assert fitted.matcher.threshold == 0.5
+    assert fitted.decision.calibration(np.array([0.25])).item() == 0.25
+
+
+def test_without_two_kinds_of_breasts_none_is_learned(labelled_exams):
+    malignant = [replace(exam, malignant=set(Laterality)) for exam in labelled_exams[:10]]
+
+    fitted = fit_exam(malignant)
+
+    assert fitted.breast is None
+    assert Aggregation.LEARNED not in fitted.breast_auc
+    with pytest.raises(BundleError, match="no model of breasts"):
+        fitted.models(Aggregation.LEARNED)
 
 
 def test_without_pairs_of_both_kinds_nothing_is_fitted(labelled):
     with pytest.raises(ConfigError, match="found 0 and 1, give more annotated exams"):
-        fit_matcher([[labelled("LCC"), labelled("LMLO")]])
+        fit_exam([LabelledExam(findings=(labelled("LCC"), labelled("LMLO")))])
     with pytest.raises(ConfigError, match="found 0 and 0"):
-        fit_matcher([])
+        fit_exam([])
 
 
 def test_without_malignant_lesions_nothing_is_fitted(labelled_exams):
-    benign = [[replace(one, malignant=False) for one in exam] for exam in labelled_exams[:3]]
+    benign = [
+        replace(exam, findings=tuple(replace(one, malignant=False) for one in exam.findings))
+        for exam in labelled_exams[:3]
+    ]
 
     with pytest.raises(ConfigError, match="fitting needs malignant lesions"):
-        fit_decision(benign, even, 0.5)
+        fit_exam(benign)
+
+
+def test_rows_of_lesions_are_as_a_sweep_describes_them(labelled_exams):
+    exam = labelled_exams[0]
+    matches = matches_of(exam)
+
+    rows = decision_rows([exam], [matches])
+
+    np.testing.assert_array_equal(rows.values, lesion_rows(matches))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from mammosweep.errors import BundleError
 from mammosweep.exam.score import (
     Aggregation,
     CategoryThresholds,
+    benign_score,
     breast_score,
     category_of,
     exam_category,
@@ -79,17 +81,36 @@ def test_max_is_the_most_malignant_lesion(lesion):
     assert breast_score(lesions, BOTH, Aggregation.MAX) == 0.75
 
 
-def test_view_mean_averages_the_views_most_malignant_lesions(lesion):
+def test_the_view_mean_averages_the_views_most_malignant_lesions(lesion):
     lesions = [lesion(0.25, "CC"), lesion(0.75, "MLO"), lesion(0.5, "CC", "MLO")]
 
-    assert breast_score(lesions, BOTH, Aggregation.VIEW_MEAN) == (0.5 + 0.75) / 2
+    assert breast_score(lesions, BOTH, Aggregation.VIEW_MAX_BREAST_MEAN) == (0.5 + 0.75) / 2
+
+
+def test_bundles_that_name_the_view_mean_as_it_was_called_are_read():
+    assert Aggregation("view_mean") is Aggregation.VIEW_MAX_BREAST_MEAN
+    with pytest.raises(ValueError, match="is not a valid Aggregation"):
+        Aggregation("mean")
+
+
+def test_the_benign_score_is_of_the_lesion_that_is_surest_there_and_not_malignant(lesion, finding):
+    there = replace(lesion(0.25, "CC"), cc=finding("LCC", score=0.75))
+    fainter = replace(lesion(0.0, "CC"), cc=finding("LCC", score=0.5))
+
+    assert benign_score([there, fainter], BOTH) == 0.75 * 0.75
+    assert benign_score([fainter], BOTH) == 0.5
+
+
+def test_a_breast_is_benign_as_far_as_it_was_read():
+    assert benign_score([], BOTH) == 0.0
+    assert benign_score([], []) is None
 
 
 def test_a_view_without_lesions_lowers_the_mean_only_if_it_was_read(lesion):
     lesions = [lesion(0.5, "CC")]
 
-    assert breast_score(lesions, BOTH, Aggregation.VIEW_MEAN) == 0.25
-    assert breast_score(lesions, [Position.CC], Aggregation.VIEW_MEAN) == 0.5
+    assert breast_score(lesions, BOTH, Aggregation.VIEW_MAX_BREAST_MEAN) == 0.25
+    assert breast_score(lesions, [Position.CC], Aggregation.VIEW_MAX_BREAST_MEAN) == 0.5
 
 
 @pytest.mark.parametrize("aggregation", Aggregation)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 from safetensors.torch import load_file
 
-from mammosweep.fit.recipe import NUM_KEPT, write_validation_views
+from mammosweep.fit.finish import NUM_KEPT, write_validation_views
 from mammosweep.geometry import Size
 
 
-def test_the_exams_on_the_smallest_canvases_are_kept(samples, small_spec, tmp_path):
-    spec = replace(small_spec, buckets=(Size(128, 64), Size(128, 128), Size(192, 128)))
+def test_the_exams_on_the_smallest_canvases_are_kept(samples, small, tmp_path):
+    spec = replace(small.network, buckets=(Size(128, 64), Size(128, 128), Size(192, 128)))
 
     write_validation_views(samples, spec, tmp_path / "views.safetensors")
 

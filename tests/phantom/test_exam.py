@@ -8,6 +8,7 @@ import pytest
 
 from mammosweep.errors import ConfigError
 from mammosweep.phantom import PhantomConfig, PhantomExam, make_exam
+from mammosweep.phantom.draw import Particle, _calcification, _Stage
 from mammosweep.phantom.exam import plan_exam
 from mammosweep.phantom.generate import truth_rows
 from mammosweep.phantom.lesions import MIN_SKIN_MM, quadrant_of
@@ -144,6 +145,16 @@ def test_attributes_are_given_where_they_apply_and_nowhere_else(exams):
         assert (row["distribution"] is not None) == (row["type"] == "calcification")
 
 
+def test_a_particle_is_as_large_as_the_pixels_that_it_brightens():
+    particle = Particle(length_mm=0.9, width_mm=0.4, gray=1500.0, x_mm=0.03, y_mm=-0.01, tilt=0.7)
+    steps = (np.arange(200, dtype=np.float32) - 99.5) * np.float32(0.01)
+    stage = _Stage(steps[None, :], steps[:, None], Position.CC)
+
+    brightened = float(_calcification([particle], stage).sum() / 1500 * 0.01**2)
+
+    assert particle.diameter_mm == pytest.approx(np.sqrt(4 / np.pi * brightened), rel=0.01)
+
+
 def test_a_lesion_free_share_is_kept():
     plans = [plan_exam(2, index, COARSE) for index in range(40)]
 
@@ -187,3 +198,18 @@ def test_borders_are_bright_strips_away_from_the_chest_wall():
 def test_a_setting_out_of_range_is_refused_by_name(setting, value):
     with pytest.raises(ConfigError, match=setting):
         PhantomConfig(**{setting: value})
+
+
+def test_calcifications_are_counted_and_sized_in_the_truth_and_alike_in_both_views(exams):
+    rows = [row for exam in exams for row in truth_rows(exam, ["a", "b", "c", "d"])]
+    of_lesion = {}
+    for row in rows:
+        planted = (row["num_calcifications"], row["calcification_mm"])
+        if row["type"] != "calcification":
+            assert planted == (None, None)
+            continue
+        assert 9 <= planted[0] <= 25
+        assert 0.3 < planted[1] < 0.8
+        of_lesion.setdefault((row["exam_id"], row["lesion_id"]), []).append(planted)
+    assert of_lesion
+    assert all(len(views) == 2 and len(set(views)) == 1 for views in of_lesion.values())

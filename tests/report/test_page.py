@@ -33,7 +33,7 @@ def text_of(folder, outcome, **more):
 
 
 def shown(page):
-    return " ".join(re.sub(r"<[^>]*>", " ", page.split("</style>")[1]).split())
+    return " ".join(re.sub(r"<[^>]*>", " ", page.split("</style>")[1].replace("&nbsp;", " ")).split())
 
 
 def index_of(out, run, *outcomes):
@@ -134,6 +134,21 @@ def test_given_a_scored_exam_when_its_page_is_written_then_all_a_reader_needs_is
     assert "reference 1 abababababab" in page
     assert "cpu, bf16" in page
     assert page.count("1.2.3.") == 4
+
+
+def test_given_a_decision_when_a_page_is_written_then_each_lesion_has_its_reasons(tmp_path, scored):
+    pair, single = scored().lesions
+    judged = (replace(pair, contributions={"margin.spiculated": 1.5, "both_views": 0.5, "bias": 1.0}), single)
+    page = shown(text_of(tmp_path, scored(lesions=judged)))
+
+    assert "shape irregular, margin spiculated spiculated margin +, seen in both views + R1" in page
+    assert "Reasons: what the malignancy rests on" in page
+
+
+def test_given_benign_scores_when_a_page_is_written_then_they_stand_beside_the_breasts(tmp_path, scored):
+    page = shown(text_of(tmp_path, scored(benign_left=0.125, benign_right=None)))
+
+    assert "Right breast 0.200 Left breast 0.800 benign 0.125 Category" in page
 
 
 def test_given_findings_of_a_detector_only_when_a_page_is_written_then_what_is_not_known_is_a_dash(

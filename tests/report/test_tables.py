@@ -49,6 +49,51 @@ def test_given_a_finding_when_written_then_box_character_and_lesion_are_read_bac
     assert (row["lesion_id"], row["view_position"], row["type"], row["flip_votes"]) == ("L1", "CC", "mass", 4)
 
 
+def test_given_what_was_measured_and_judged_when_written_then_it_is_read_back_by_name(tmp_path, scored):
+    outcome = scored(benign_left=0.125, benign_right=None)
+    pair = outcome.lesions[0]
+    measured = replace(
+        pair.cc,
+        place="geometry",
+        nipple_mm=41.5,
+        character_scores={"margin.spiculated": 0.75, "margin.obscured": 0.25},
+        calcification={"count": 7.0},
+    )
+    judged = replace(pair, cc=measured, contributions={"margin.spiculated": 1.5, "bias": -2.0})
+    write_tables(tmp_path, [replace(outcome, lesions=(judged,))])
+
+    finding = read_table(tmp_path, "findings").to_pylist()[0]
+    lesion = read_table(tmp_path, "lesions").to_pylist()[0]
+    exam = read_table(tmp_path, "exams").to_pylist()[0]
+
+    assert (finding["place"], finding["nipple_mm"]) == ("geometry", 41.5)
+    assert finding["character_scores"] == [
+        {"name": "margin.obscured", "value": 0.25},
+        {"name": "margin.spiculated", "value": 0.75},
+    ]
+    assert finding["calcification"] == [{"name": "count", "value": 7.0}]
+    assert lesion["reasons"] == "spiculated margin +"
+    assert lesion["contributions"] == [
+        {"name": "bias", "value": -2.0},
+        {"name": "margin.spiculated", "value": 1.5},
+    ]
+    assert (exam["benign_left"], exam["benign_right"]) == (0.125, None)
+
+
+def test_given_a_part_without_todays_columns_when_compacted_then_they_are_null(tmp_path, scored):
+    write_tables(tmp_path / "old", [scored("a")])
+    write_tables(tmp_path / "new", [scored("b", benign_left=0.5)])
+    table = pq.read_table(tmp_path / "old/exams.parquet")
+    pq.write_table(table.drop_columns(["benign_left", "benign_right"]), tmp_path / "old/exams.parquet")
+
+    parts = [tmp_path / "old", tmp_path / "new"]
+    compact(parts, tmp_path, current=digests(scored("a"), scored("b")), strays=[])
+
+    exams = read_table(tmp_path, "exams")
+    assert exams.schema.equals(TABLES["exams"])
+    assert exams["benign_left"].to_pylist() == [None, 0.5]
+
+
 def test_given_a_single_finding_when_written_then_the_other_view_is_null(tmp_path, scored):
     write_tables(tmp_path, [scored()])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,8 @@ from mammosweep.errors import BundleError
 
 __all__ = [
     "AFTER_DETECTION",
+    "BREAST",
+    "BUNDLE_VARIABLE",
     "CARD",
     "DECISION",
     "DETECTOR",
@@ -29,14 +32,19 @@ DETECTOR = "detector.safetensors"
 LESION = "lesion.safetensors"
 MATCHER = "matcher.ubj"
 DECISION = "decision.ubj"
+BREAST = "breast.ubj"  # where the aggregation is learned
 CARD = "MODEL_CARD.md"
 VIEWS = "views.safetensors"  # optional, see views.py
 
 REQUIRED = (DETECTOR, CARD)
 
+BUNDLE_VARIABLE = "MAMMOSWEEP_BUNDLE"
+"""Names a site's own bundle in the environment; a command's --bundle comes first."""
+
 AFTER_DETECTION = (LESION, MATCHER, DECISION)
-"""What judges findings. A bundle has all of it or, being a detector only, none: then findings have no place
-and no character, each is a lesion of its own, and a lesion's malignancy is its detector score."""
+"""What judges findings. A bundle has all of it or, being a detector only, none: then findings have no
+character, geometry alone tells their place, each is a lesion of its own, and a lesion's malignancy is its
+detector score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +102,9 @@ def _require_files(folder: Path, manifest: BundleManifest) -> None:
 
 
 def reference_bundle_path() -> Path:
-    """Where the shipped bundle lies."""
-    return Path(str(resources.files("mammosweep.bundle") / "reference"))
+    """Where the bundle lies that is taken when none is named: the shipped one, or a site's own."""
+    own = os.environ.get(BUNDLE_VARIABLE)
+    return Path(own) if own else Path(str(resources.files("mammosweep.bundle") / "reference"))
 
 
 def file_digest(path: Path) -> str:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from mammosweep.errors import BundleError
+from mammosweep.errors import BundleError, ConfigError
 from mammosweep.geometry import Size
 from mammosweep.records import LesionType
+from mammosweep.toml import from_table
 
 __all__ = ["MANIFEST_NAME", "BundleManifest", "DetectorSpec", "FlipMerge", "read_manifest", "write_manifest"]
 
 MANIFEST_NAME = "bundle.toml"
 SCHEMA_VERSION = 1
 STRIDE = 32  # of the trunk's coarsest level: bucket sides are multiples of it
+
+
+STRIDES = (4, 8, 16, 32, 64)
 
 
 class FlipMerge(StrEnum):
@@ -36,7 +40,7 @@ class DetectorSpec:
     trunk: str  # a timm model with features at strides 4, 8, 16, 32
     channels: int  # of every pyramid level
     representation: int  # width D of the box head, and of a finding's embedding
-    anchor_sizes: tuple[float, ...]  # network pixels, one for each of the five levels
+    anchor_sizes: tuple[float, ...]  # network pixels, one for each level: 5 begin at stride 4, 4 at stride 8
     aspect_ratios: tuple[float, ...]
     buckets: tuple[Size, ...]  # canvases in network pixels, smallest first
     score_floor: float  # weaker candidates are dropped
@@ -49,6 +53,47 @@ class DetectorSpec:
     input_std: tuple[float, ...] = (1.0,)  # channel c as (g - mean[c]) / std[c]
     fusion: bool = True  # views of an exam hear of each other; False: each view is on its own
     flip_merge: FlipMerge = FlipMerge.SUPPRESSION
+    merge_types: bool = False  # candidates of different types that overlap are one, of the surest's type
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Of the pyramid's levels, finest first; the last is pooled from the one before."""
+        return STRIDES[-len(self.anchor_sizes) :]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CharacterSpec:
+    """How the character network is built, and the words that it tells apart."""
+
+    crop_mm: float = 0.0  # side of the crop that it sees beside the detector's embedding; 0: it sees none
+    crop_px: int = 0
+    trunk: str = ""  # a timm model for the crop; empty: a small one of our own
+    shape: tuple[str, ...] = ("round", "oval", "irregular")
+    margin: tuple[str, ...] = ("circumscribed", "indistinct", "spiculated")
+    morphology: tuple[str, ...] = ("round", "fine_pleomorphic", "fine_linear")
+    distribution: tuple[str, ...] = ("clustered", "segmental", "linear")
+
+    def __post_init__(self) -> None:
+        if (self.crop_mm > 0) is not (self.crop_px > 0) or self.crop_mm < 0:
+            raise ValueError(
+                f"character.crop_mm is {self.crop_mm} and crop_px {self.crop_px}; expected both, or 0"
+            )
+        if self.detail_mm is not None and not 0.03 <= self.detail_mm <= 1.0:
+            raise ValueError(
+                f"character's crop of {self.crop_mm} mm in {self.crop_px} pixels has pixels of "
+                f"{self.detail_mm:g} mm; expected 0.03..1"
+            )
+
+    @property
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """Attribute -> its words, those that are told apart."""
+        every = {name: getattr(self, name) for name in ("shape", "margin", "morphology", "distribution")}
+        return {name: words for name, words in every.items() if words}
+
+    @property
+    def detail_mm(self) -> float | None:
+        """Side of a crop's pixel; None where no crop is cut."""
+        return self.crop_mm / self.crop_px if self.crop_px else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +109,18 @@ class BundleManifest:
     allow_for_processing: bool
     allow_lossy_jpeg: bool = False  # 8 bit, set aside otherwise: small calcifications may be lost in it
     detector: DetectorSpec
+    character: CharacterSpec = field(default_factory=CharacterSpec)
+    measure_calcifications: bool = False  # on the images' own pixels
+    decision_calibration: tuple[float, float] = (1.0, 0.0)  # slope and intercept on the decision's log-odds
     match_threshold: float
     aggregation: str  # see exam/score.py
     category_thresholds: tuple[float, ...]  # ascending probabilities, see exam/score.py
     files: dict[str, str]  # name -> SHA-256
+
+    @property
+    def detail_mm(self) -> float | None:
+        """The finest grid that is needed of a breast; 0: the image's own; None: only ``grid_mm``."""
+        return 0.0 if self.measure_calcifications else self.character.detail_mm
 
 
 def read_manifest(folder: Path) -> BundleManifest:
@@ -85,7 +138,7 @@ def read_manifest(folder: Path) -> BundleManifest:
         raise BundleError(f"bundle {folder}: {MANIFEST_NAME} is not of schema version {SCHEMA_VERSION}")
     try:
         manifest = _manifest(table)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise BundleError(f"bundle {folder}: {MANIFEST_NAME} has a missing or wrong value: {error}") from None
     return _checked(folder, manifest)
 
@@ -98,6 +151,11 @@ def _manifest(table: dict[str, Any]) -> BundleManifest:
             detector[name] = tuple(float(v) for v in detector[name])
     if "flip_merge" in detector:
         detector["flip_merge"] = FlipMerge(detector["flip_merge"])
+    if "character" in table:
+        table["character"] = from_table(CharacterSpec, "character", table["character"])
+    if "decision_calibration" in table:
+        slope, intercept = table["decision_calibration"]
+        table["decision_calibration"] = (float(slope), float(intercept))
     table["lesion_types"] = tuple(LesionType(t) for t in table["lesion_types"])
     table["category_thresholds"] = tuple(float(v) for v in table["category_thresholds"])
     return BundleManifest(detector=DetectorSpec(**detector), **table)
@@ -112,7 +170,8 @@ def _checked(folder: Path, manifest: BundleManifest) -> BundleManifest:
             isinstance(manifest.allow_for_processing, bool) and isinstance(manifest.allow_lossy_jpeg, bool)
         ),
         "lesion_types must not be empty": not manifest.lesion_types,
-        "detector.anchor_sizes needs one size for each of 5 levels": len(spec.anchor_sizes) != 5,
+        "detector.anchor_sizes needs one size for each of 5 levels, or of 4": len(spec.anchor_sizes)
+        not in (4, 5),
         f"detector.buckets must be multiples of {STRIDE}, smallest first": not areas
         or areas != sorted(areas)
         or any(b.rows % STRIDE or b.columns % STRIDE for b in spec.buckets),

@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 
 from mammosweep.cli.bundle import bundle_app
+from mammosweep.cli.evaluate import evaluate
+from mammosweep.cli.fit import fit
 from mammosweep.cli.options import (
     DEFAULTS,
     ConfigFile,
@@ -44,6 +46,8 @@ app = typer.Typer(
 )
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(plan_app, name="plan")
+app.command()(fit)
+app.command()(evaluate)
 
 
 def main() -> None:
@@ -170,6 +174,7 @@ def phantom(
         ),
     ] = None,
     spacing_mm: Annotated[float, typer.Option(help="Pixel size in millimetres.")] = 0.1,
+    lesion_rate: Annotated[float, typer.Option(help="Share of the exams that hold lesions.")] = 0.65,
 ) -> None:
     """Write synthetic four-view exams with known truth as valid DICOM."""
     from mammosweep.phantom import PhantomConfig, Syntax, write_phantoms
@@ -179,7 +184,7 @@ def phantom(
         unknown = [name for name in names if name not in list(Syntax)]
         if unknown:
             raise ConfigError(f"--syntax is {unknown[0]!r}; expected one of {', '.join(Syntax)}")
-        settings = PhantomConfig(spacing_mm=spacing_mm)
+        settings = PhantomConfig(spacing_mm=spacing_mm, lesion_rate=lesion_rate)
         write_phantoms(out, exams=exams, seed=seed, syntaxes=[Syntax(n) for n in names], config=settings)
     tell(f"{exams} exams in {out}, their truth in {out / 'truth.parquet'}")
 

@@ -62,10 +62,13 @@ class Merged:
     votes: Tensor  # (V, K) int64, looks that saw it
 
 
-def merge_looks(looks: list[Detections], iou: float, limit: int, how: FlipMerge) -> Merged:
+def merge_looks(
+    looks: list[Detections], iou: float, limit: int, how: FlipMerge, *, across_types: bool = False
+) -> Merged:
     """Make one list a view of what F looks saw, already mapped back.
 
-    Boxes of one type that overlap by more than ``iou`` are one candidate. Its score is the mean over the
+    Boxes of one type (of any, with ``across_types``: the surest gives the type) that overlap by more than
+    ``iou`` are one candidate. Its score is the mean over the
     looks of the best overlapping score (0 where a look saw nothing), its votes are the looks that saw it. Its
     box is the strongest one, or the mean of all weighted by their scores. At most ``limit`` are kept,
     strongest first.
@@ -75,8 +78,9 @@ def merge_looks(looks: list[Detections], iou: float, limit: int, how: FlipMerge)
     scores = torch.cat([look.scores for look in looks], dim=1)
     scores, order = scores.sort(dim=1, descending=True, stable=True)
     boxes, labels = boxes.gather(1, order[..., None].expand(-1, -1, 4)), labels.gather(1, order)
-    same = _same(boxes, labels, scores, iou)
-    keep = _strongest(boxes, labels, scores, iou)
+    groups = torch.zeros_like(labels) if across_types else labels
+    same = _same(boxes, groups, scores, iou)
+    keep = _strongest(boxes, groups, scores, iou)
     by_look = _best_of_each_look(same, scores, order, [look.scores.shape[1] for look in looks])
     mean, index = torch.where(keep, by_look.mean(dim=0), 0.0).topk(min(limit, keep.shape[1]), dim=1)
     if how is FlipMerge.WEIGHTED:

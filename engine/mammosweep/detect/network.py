@@ -31,12 +31,22 @@ from mammosweep.detect.fusion import FourViewFusion
 from mammosweep.detect.proposals import top_anchors
 from mammosweep.records import LESION_TYPES, SLOTS
 
-__all__ = ["NUM_CLASSES", "Dense", "FourViewDetector", "Head", "Maps", "Pyramid", "load_detector_weights"]
+__all__ = [
+    "NUM_CLASSES",
+    "NUM_REGION_LEVELS",
+    "Dense",
+    "FourViewDetector",
+    "Head",
+    "Maps",
+    "Pyramid",
+    "load_detector_weights",
+]
 
 Pyramid = OrderedDict[str, Tensor]
-"""Levels "0".."3" at strides 4..32 and "pool" at 64, each (views, C, H / stride, W / stride)."""
+"""Levels "0".."3" at strides 4..32, or "0".."2" at 8..32, and "pool" at 64, each
+(views, C, H / stride, W / stride)."""
 
-TRUNK_STRIDES = (4, 8, 16, 32)
+NUM_REGION_LEVELS = 4  # the finest ones: what `roi_align` pools regions from
 NUM_CLASSES = 1 + len(LESION_TYPES)  # background first
 
 
@@ -57,7 +67,7 @@ class TrunkWithPyramid(nn.Module):
         }
         with torch.device("meta"):  # only to learn where its levels are
             strides = _feature_info(timm.create_model(spec.trunk, **options)).reduction()
-        indices = tuple(i for i, stride in enumerate(strides) if stride in TRUNK_STRIDES)
+        indices = tuple(i for i, stride in enumerate(strides) if stride in spec.strides[:-1])
         self.body = timm.create_model(spec.trunk, **options, out_indices=indices)
         self.fpn = FeaturePyramidNetwork(
             _feature_info(self.body).channels(), spec.channels, LastLevelMaxPool()
@@ -147,7 +157,7 @@ class Maps(nn.Module):
                 for level in levels
             ]
         objectness, deltas = self.head(levels)
-        return levels[:-1], objectness, deltas
+        return levels[:NUM_REGION_LEVELS], objectness, deltas
 
 
 class Dense(nn.Module):
@@ -207,7 +217,15 @@ def _proposals(spec: DetectorSpec) -> RegionProposalNetwork:
 
 
 def _box_heads(spec: DetectorSpec) -> RoIHeads:
-    pool = MultiScaleRoIAlign(["0", "1", "2", "3"], output_size=7, sampling_ratio=2)
+    names = ["0", "1", "2", "3"] if len(spec.strides) > NUM_REGION_LEVELS else ["0", "1", "2", "pool"]
+    coarser = spec.strides[0] // 4
+    pool = MultiScaleRoIAlign(
+        names,
+        output_size=7,
+        sampling_ratio=2,
+        canonical_scale=224 * coarser,  # so that a region takes as many cells of its level
+        canonical_level=4 + coarser.bit_length() - 1,
+    )
     return RoIHeads(
         pool,
         TwoMLPHead(spec.channels * 7**2, spec.representation),

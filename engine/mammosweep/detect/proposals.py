@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mammosweep.bundle.manifest import DetectorSpec
+from mammosweep.bundle.manifest import STRIDES, DetectorSpec
 from mammosweep_kernels import suppress
 
 __all__ = ["Detections", "anchor_boxes", "level_counts", "propose", "top_anchors", "what_regions_hold"]
 
-STRIDES = (4, 8, 16, 32, 64)
 MAX_LOG_SCALE = math.log(1000.0 / 16)  # torchvision's and Detectron's limit of a box's growth
 HEAD_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box head's deltas (Girshick 2015), torchvision's default
 MIN_PROPOSAL, MIN_DETECTION = 1e-3, 1e-2  # network pixels; torchvision drops smaller sides
@@ -69,7 +68,7 @@ def top_anchors(
 
 def level_counts(size: Size, spec: DetectorSpec) -> tuple[int, ...]:
     """How many anchors each level of a canvas passes on; their sum is K."""
-    cells = [math.ceil(size[0] / stride) * math.ceil(size[1] / stride) for stride in STRIDES]
+    cells = [math.ceil(size[0] / stride) * math.ceil(size[1] / stride) for stride in spec.strides]
     return tuple(min(spec.proposals_per_level, n * len(spec.aspect_ratios)) for n in cells)
 
 
@@ -80,7 +79,7 @@ def anchor_boxes(
     """(M, 4) every anchor of a canvas, in torchvision's order: level, row, column, aspect ratio."""
     ratio = torch.tensor(ratios)
     levels = []
-    for stride, side in zip(STRIDES, sizes, strict=True):
+    for stride, side in zip(STRIDES[-len(sizes) :], sizes, strict=True):
         heights, widths = torch.sqrt(ratio) * side, 1 / torch.sqrt(ratio) * side
         cell = (torch.stack([-widths, -heights, widths, heights], dim=1) / 2).round()
         rows, columns = math.ceil(size[0] / stride), math.ceil(size[1] / stride)

@@ -6,7 +6,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["centres_inside", "iou_matrix"]
+__all__ = ["centres_inside", "hits", "iou_matrix"]
+
+
+def hits(boxes: ArrayLike, truths: ArrayLike, iou: float | None = None) -> NDArray[np.bool_]:
+    """Tell which of (K, 4) xyxy boxes hit which of (T, 4): (K, T).
+
+    Args:
+        boxes: found.
+        truths: annotated.
+        iou: None: a box hits where its centre lies in the true one, edges included. A number: where their
+            intersection over union is at least that.
+    """
+    return centres_inside(boxes, truths) if iou is None else iou_matrix(boxes, truths) >= iou
 
 
 def centres_inside(boxes: ArrayLike, truths: ArrayLike) -> NDArray[np.bool_]:

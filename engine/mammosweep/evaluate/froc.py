@@ -9,16 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mammosweep.evaluate.boxes import centres_inside, iou_matrix
+from mammosweep.evaluate.bootstrap import draw_groups, group_index, interval
+from mammosweep.evaluate.boxes import hits
 from mammosweep.records import LESION_TYPES, LesionType
 
-__all__ = ["RATES", "Froc", "FrocCurve", "FrocPoint", "ImageDetections", "ImageTruth", "froc"]
+__all__ = [
+    "RATES",
+    "Froc",
+    "FrocCurve",
+    "FrocPoint",
+    "ImageDetections",
+    "ImageTruth",
+    "Marks",
+    "froc",
+    "froc_of_marks",
+]
 
 RATES: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
 """False positives per image at which sensitivity is given."""
-
-# Ends of the bootstrap interval, percent.
-INTERVAL = (2.5, 97.5)
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
@@ -80,8 +88,8 @@ class Froc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Marks:
-    """All that the curves need, over all images."""
+class Marks:
+    """All that the curves need, over all images. Groups are numbered from 0, types as in LESION_TYPES."""
 
     image_group: IndexArray  # (I,)
     truth_score: FloatArray  # (T,) best score of a detection that hits it; -inf: missed
@@ -136,24 +144,30 @@ def froc(
     )
 
 
+def froc_of_marks(
+    marks: Marks, *, rates: Sequence[float] = RATES, num_bootstraps: int = 1000, seed: int = 0
+) -> FrocCurve:
+    """The curve of marks that were compared with the truth already, e.g. breast by breast."""
+    return _curve(marks, _samples(marks, num_bootstraps, seed), rates)
+
+
 def _collect(
     detections: Sequence[ImageDetections], truths: Sequence[ImageTruth], iou: float | None, type_aware: bool
-) -> _Marks:
-    groups = {name: index for index, name in enumerate(sorted({truth.group for truth in truths}))}
-    image_group = np.array([groups[truth.group] for truth in truths], dtype=np.intp)
+) -> Marks:
+    image_group = group_index([truth.group for truth in truths])
     truth_score, truth_type, truth_image = [], [], []
     false_score, false_type, false_image = [], [], []
     for image, (found, truth) in enumerate(zip(detections, truths, strict=True)):
-        hits = _hits(found, truth, iou, type_aware)
+        matched = _matched(found, truth, iou, type_aware)
         scores = np.asarray(found.scores, dtype=np.float64)
-        truth_score.append(np.where(hits, scores[:, None], -np.inf).max(axis=0, initial=-np.inf))
+        truth_score.append(np.where(matched, scores[:, None], -np.inf).max(axis=0, initial=-np.inf))
         truth_type.append(_type_index(truth.types))
         truth_image.append(np.full(len(truth.types), image))
-        missed = ~hits.any(axis=1)
+        missed = ~matched.any(axis=1)
         false_score.append(scores[missed])
         false_type.append(_type_index(found.types)[missed])
         false_image.append(np.full(int(missed.sum()), image))
-    return _Marks(
+    return Marks(
         image_group=image_group,
         truth_score=np.concatenate(truth_score),
         truth_group=image_group[np.concatenate(truth_image)],
@@ -164,27 +178,24 @@ def _collect(
     )
 
 
-def _hits(
+def _matched(
     found: ImageDetections, truth: ImageTruth, iou: float | None, type_aware: bool
 ) -> NDArray[np.bool_]:
     """Which detection hits which lesion: (K, T)."""
-    if iou is None:
-        hits = centres_inside(found.boxes_px, truth.boxes_px)
-    else:
-        hits = iou_matrix(found.boxes_px, truth.boxes_px) >= iou
+    matched = hits(found.boxes_px, truth.boxes_px, iou)
     if type_aware:
-        hits &= _type_index(found.types)[:, None] == _type_index(truth.types)[None, :]
-    return hits
+        matched &= _type_index(found.types)[:, None] == _type_index(truth.types)[None, :]
+    return matched
 
 
 def _type_index(types: Sequence[LesionType]) -> IndexArray:
     return np.array([LESION_TYPES.index(kind) for kind in types], dtype=np.intp)
 
 
-def _of_type(marks: _Marks, index: int, type_aware: bool) -> _Marks:
+def _of_type(marks: Marks, index: int, type_aware: bool) -> Marks:
     truth = marks.truth_type == index
     false = (marks.false_type == index) | (not type_aware)
-    return _Marks(
+    return Marks(
         image_group=marks.image_group,
         truth_score=marks.truth_score[truth],
         truth_group=marks.truth_group[truth],
@@ -195,16 +206,11 @@ def _of_type(marks: _Marks, index: int, type_aware: bool) -> _Marks:
     )
 
 
-def _samples(marks: _Marks, num_bootstraps: int, seed: int) -> IndexArray:
-    """How often each group is drawn: (1 + num_bootstraps, G), the first row being the data as they are."""
-    num_groups = int(marks.image_group.max()) + 1
-    drawn = np.random.default_rng(seed).multinomial(
-        num_groups, np.full(num_groups, 1.0 / num_groups), size=num_bootstraps
-    )
-    return np.vstack([np.ones(num_groups, dtype=np.intp), drawn])
+def _samples(marks: Marks, num_bootstraps: int, seed: int) -> IndexArray:
+    return draw_groups(int(marks.image_group.max()) + 1, num_bootstraps, seed)
 
 
-def _curve(marks: _Marks, samples: IndexArray, rates: Sequence[float]) -> FrocCurve:
+def _curve(marks: Marks, samples: IndexArray, rates: Sequence[float]) -> FrocCurve:
     order = np.argsort(-marks.false_score, kind="stable")
     falling, group = marks.false_score[order], marks.false_group[order]
     last_of_tie = np.append(falling[1:] < falling[:-1], True)[: len(falling)]
@@ -228,23 +234,15 @@ def _curve(marks: _Marks, samples: IndexArray, rates: Sequence[float]) -> FrocCu
                 high=high,
             )
             for i, rate in enumerate(rates)
-            for low, high in [_interval(np.array([s[i] for s in sensitivities[1:]]))]
+            for low, high in [interval([s[i] for s in sensitivities[1:]])]
         ),
     )
 
 
-def _sensitivity(marks: _Marks, sample: IndexArray, limits: FloatArray) -> FloatArray:
+def _sensitivity(marks: Marks, sample: IndexArray, limits: FloatArray) -> FloatArray:
     """Share of the sample's lesions that score above each limit: (R,)."""
     weights = sample[marks.truth_group].astype(np.float64)
     if not weights.any():
         return np.full(len(limits), np.nan)
     share: FloatArray = weights @ (marks.truth_score[:, None] > limits) / weights.sum()
     return share
-
-
-def _interval(values: FloatArray) -> tuple[float, float]:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return float("nan"), float("nan")
-    low, high = np.percentile(known, INTERVAL)
-    return float(low), float(high)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mammosweep.errors import BundleError
+from mammosweep.exam.calibrate import Calibration
 from mammosweep.exam.classify import classify
 from mammosweep.exam.match import match
 from mammosweep.exam.model import ProbabilityModel
 from mammosweep.exam.score import (
     Aggregation,
     CategoryThresholds,
+    benign_score,
     breast_score,
     exam_category,
     exam_score,
@@ -30,10 +32,17 @@ class ExamModels:
     match_threshold: float  # less probable pairs stay single findings
     thresholds: CategoryThresholds
     aggregation: Aggregation = Aggregation.MAX
+    calibration: Calibration = field(default_factory=Calibration)  # from the decision's to malignancies
+    breast: ProbabilityModel | None = None  # rows of BREAST_FEATURES to the probability of a malignant lesion
 
     def __post_init__(self) -> None:
         if (self.matcher is None) is not (self.decision is None):
             raise BundleError("of matcher and decision only one is there; expected both, or neither")
+        if self.aggregation is Aggregation.LEARNED and self.breast is None:
+            raise BundleError(
+                "aggregation is 'learned', but no model of breasts is there; expected one in the bundle, or "
+                "another aggregation: correct the bundle"
+            )
         if not 0.0 <= self.match_threshold <= 1.0:
             raise BundleError(
                 f"match threshold is {self.match_threshold}; expected a probability from 0 to 1, "
@@ -48,6 +57,8 @@ class Assessment:
     lesions: tuple[Lesion, ...]  # left breast first, each breast by falling malignancy
     score_left: float | None  # 0..1; None: no view of that breast was read
     score_right: float | None
+    benign_left: float | None  # 0..1, that the breast holds a benign lesion; None likewise
+    benign_right: float | None
     score: float  # 0..1; 0 where nothing was found
     category: str  # "1" where nothing was found, else "2" to "5"
 
@@ -68,14 +79,16 @@ def assess(
     ordered = sorted(findings, key=_total_order)
     _require_imaged(ordered, imaged)
     matches = match(ordered, models.matcher, models.match_threshold)
-    lesions = classify(matches, models.decision, models.thresholds)
-    left = _score_of(Laterality.LEFT, lesions, imaged, models.aggregation)
-    right = _score_of(Laterality.RIGHT, lesions, imaged, models.aggregation)
+    lesions = classify(matches, models.decision, models.thresholds, models.calibration)
+    left, benign_left = _scores_of(Laterality.LEFT, lesions, imaged, models)
+    right, benign_right = _scores_of(Laterality.RIGHT, lesions, imaged, models)
     score = exam_score(left, right)
     return Assessment(
         lesions=lesions,
         score_left=left,
         score_right=right,
+        benign_left=benign_left,
+        benign_right=benign_right,
         score=score,
         category=exam_category(score, lesions, models.thresholds),
     )
@@ -83,7 +96,11 @@ def assess(
 
 def _total_order(finding: Finding) -> tuple[object, ...]:
     """Everything that can influence a result, so that findings that compare equal may change places."""
-    known = (finding.quadrant, finding.depth, finding.malignancy, sorted(finding.character.items()))
+    known = (
+        *(finding.quadrant, finding.depth, finding.nipple_mm, finding.malignancy),
+        *(sorted(finding.character.items()), sorted(finding.character_scores.items())),
+        sorted(finding.calcification.items()),
+    )
     return (
         finding.laterality,
         finding.position,
@@ -107,12 +124,14 @@ def _require_imaged(findings: Iterable[Finding], imaged: Collection[tuple[Latera
             )
 
 
-def _score_of(
+def _scores_of(
     side: Laterality,
     lesions: Iterable[Lesion],
     imaged: Collection[tuple[Laterality, Position]],
-    aggregation: Aggregation,
-) -> float | None:
+    models: ExamModels,
+) -> tuple[float | None, float | None]:
+    """How suspicious a breast is, and how probably it holds a benign lesion."""
     own = [lesion for lesion in lesions if lesion.laterality is side]
     positions = {position for laterality, position in imaged if laterality is side}
-    return breast_score(own, positions, aggregation)
+    suspicion = breast_score(own, positions, models.aggregation, models.breast)
+    return suspicion, benign_score(own, positions)

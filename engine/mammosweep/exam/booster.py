@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +13,32 @@ from numpy.typing import ArrayLike, NDArray
 
 from mammosweep.errors import BundleError
 
-__all__ = ["Booster", "fit_booster", "load_booster"]
+__all__ = ["BIAS", "Booster", "fit_booster", "load_booster"]
 
 OBJECTIVE = "binary:logistic"
+
+BIAS = "bias"
+"""The name, among a row's contributions, of what all rows share."""
 
 # One thread: an exam has tens of rows, and the sweep already fills the cores with exams.
 RUNTIME = {"nthread": 1, "verbosity": 0}
 
 
 class Booster:
-    """A fitted model that gives rows their probability; the same row always gets the same one."""
+    """A fitted model that gives rows their probability; the same row always gets the same one.
+
+    Args:
+        trees: fitted on some of the features; the file carries these features' names.
+        features: the names, in order, of the columns that rows come with; the model takes its own among them.
+
+    Raises:
+        ValueError: the trees were fitted on a feature that rows do not come with.
+    """
 
     def __init__(self, trees: xgboost.Booster, features: Sequence[str]) -> None:
         self.features = tuple(features)
+        self.used = tuple(trees.feature_names or ())
+        self._columns = [self.features.index(name) for name in self.used]
         self._trees = trees
 
     def __call__(self, rows: NDArray[np.float32], /) -> NDArray[np.float64]:
@@ -34,13 +47,36 @@ class Booster:
         Raises:
             ValueError: the rows do not have F columns.
         """
-        if rows.ndim != 2 or rows.shape[1] != len(self.features):
-            raise ValueError(f"rows have shape {rows.shape}; the model expects (N, {len(self.features)})")
-        return np.asarray(self._trees.inplace_predict(rows), dtype=np.float64)
+        return np.asarray(self._trees.inplace_predict(self._own(rows)), dtype=np.float64)
+
+    def contributions(self, rows: NDArray[np.float32], /) -> list[dict[str, float]]:
+        """How many log-odds each of the model's features adds to a row's: one table for each of the N rows.
+
+        SHAP values of the trees (Lundberg et al. 2020, "From local explanations to global understanding with
+        explainable AI for trees"), computed exactly by XGBoost. Under "bias" stands what the model says of no
+        row in particular; all of a row's values together are the logit of its probability.
+
+        Raises:
+            ValueError: the rows do not have F columns.
+        """
+        matrix = xgboost.DMatrix(self._own(rows), feature_names=list(self.used), nthread=1)
+        if matrix.num_row() == 0:
+            return []
+        shares = np.asarray(self._trees.predict(matrix, pred_contribs=True), dtype=np.float64)
+        return [dict(zip((*self.used, BIAS), row.tolist(), strict=True)) for row in shares]
+
+    def first(self, rounds: int) -> Booster:
+        """The model that its first trees are."""
+        return Booster(self._trees[:rounds], self.features)
 
     def save(self, path: Path) -> None:
         """Write the model as UBJ, with the names of its features; the same model gives the same bytes."""
         path.write_bytes(bytes(self._trees.save_raw("ubj")))
+
+    def _own(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        if rows.ndim != 2 or rows.shape[1] != len(self.features):
+            raise ValueError(f"rows have shape {rows.shape}; the model expects (N, {len(self.features)})")
+        return np.ascontiguousarray(rows[:, self._columns])
 
 
 def load_booster(path: Path, features: Sequence[str]) -> Booster:
@@ -48,10 +84,12 @@ def load_booster(path: Path, features: Sequence[str]) -> Booster:
 
     Args:
         path: a UBJ file. XGBoost's parser trusts what it reads: check the bundle's digests first.
-        features: the names, in order, of the columns that this version of the code computes.
+        features: the names, in order, of the columns that this version of the code computes; the model may
+            have been fitted on fewer of them, in another order.
 
     Raises:
-        BundleError: the file cannot be read, or was fitted on other features or for another objective.
+        BundleError: the file cannot be read, was fitted for another objective, or on a feature that this
+            version does not compute.
     """
     trees = _parse(path)
     _require_objective(trees, path)
@@ -69,6 +107,9 @@ def fit_booster(
     max_depth: int = 3,
     learning_rate: float = 0.1,
     min_child_weight: float = 1.0,
+    subsample: float = 1.0,
+    colsample_bynode: float = 1.0,
+    rising: Collection[str] = (),
 ) -> Booster:
     """Fit trees to labelled rows; the same rows and seed give the same model.
 
@@ -84,6 +125,9 @@ def fit_booster(
         max_depth: of each tree.
         learning_rate: how much of each tree's correction is taken.
         min_child_weight: least weight of a leaf.
+        subsample: share of the rows that each tree sees.
+        colsample_bynode: share of the columns that each split chooses from.
+        rising: features that may only raise the probability as they grow; the others are free.
     """
     settings = {
         **RUNTIME,
@@ -93,6 +137,9 @@ def fit_booster(
         "max_depth": max_depth,
         "learning_rate": learning_rate,
         "min_child_weight": min_child_weight,
+        "subsample": subsample,
+        "colsample_bynode": colsample_bynode,
+        "monotone_constraints": {name: 1 for name in features if name in rising},
     }
     table = np.asarray(rows, dtype=np.float32).reshape(-1, len(features))
     matrix = xgboost.DMatrix(
@@ -134,11 +181,13 @@ def _require_objective(trees: xgboost.Booster, path: Path) -> None:
         )
 
 
-def _require_features(trees: xgboost.Booster, path: Path, expected: tuple[str, ...]) -> None:
+def _require_features(trees: xgboost.Booster, path: Path, computed: tuple[str, ...]) -> None:
     found = tuple(trees.feature_names or ())
-    if found == expected:
+    unknown = [name for name in found if name not in computed]
+    if found and not unknown:
         return
+    fitted_on = ", ".join(unknown) or "features without names"
     raise BundleError(
-        f"model file {path.name} was fitted on the features ({', '.join(found)}); this version computes "
-        f"({', '.join(expected)}), use the version that the bundle names or fit the bundle anew"
+        f"model file {path.name} was fitted on {fitted_on}; this version computes {', '.join(computed)}, "
+        "use the version that the bundle names or fit the bundle anew"
     )

@@ -10,6 +10,8 @@ from itertools import pairwise
 from statistics import fmean
 
 from mammosweep.errors import BundleError
+from mammosweep.exam.breast import breast_features, view_score
+from mammosweep.exam.model import ProbabilityModel
 from mammosweep.records import Lesion, Position
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "NO_LESION_CATEGORY",
     "Aggregation",
     "CategoryThresholds",
+    "benign_score",
     "breast_score",
     "category_of",
     "exam_category",
@@ -34,7 +37,13 @@ class Aggregation(StrEnum):
     """How lesions' malignancies make a breast's score; the exam's is the larger of its breasts'."""
 
     MAX = "max"  # the breast's most malignant lesion
-    VIEW_MEAN = "view_mean"  # the most malignant lesion seen in each view, averaged over the breast's views
+    VIEW_MAX_BREAST_MEAN = "view_max_breast_mean"  # each view's most malignant lesion, mean over the views
+    LEARNED = "learned"  # the bundle's model of breasts says, see `breast.py`
+
+    @classmethod
+    def _missing_(cls, value: object) -> Aggregation | None:
+        # What bundles said before 2026-11.
+        return cls.VIEW_MAX_BREAST_MEAN if value == "view_mean" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +80,52 @@ def exam_category(score: float, lesions: Sequence[Lesion], thresholds: CategoryT
 
 
 def breast_score(
-    lesions: Sequence[Lesion], positions: Collection[Position], aggregation: Aggregation
+    lesions: Sequence[Lesion],
+    positions: Collection[Position],
+    aggregation: Aggregation,
+    model: ProbabilityModel | None = None,
 ) -> float | None:
-    """Score one breast in [0, 1].
+    """Score one breast in [0, 1]: how suspicious it is.
 
     Args:
-        lesions: the breast's.
+        lesions: the breast's, most malignant first.
         positions: the views of it that were read; a view without lesions counts as 0.
         aggregation: how the lesions' malignancies are put together.
+        model: where the aggregation is learned, gives rows of `BREAST_FEATURES` the probability that the
+            breast holds a malignant lesion.
 
     Returns:
-        None where no view of the breast was read: not seen is not the same as clean.
+        None where no view of the breast was read: not seen is not the same as clean. 0 where nothing was
+        found in it.
     """
     if not positions:
         return None
-    if aggregation is Aggregation.VIEW_MEAN:
-        return fmean(_view_score(lesions, position) for position in sorted(set(positions)))
-    return max((lesion.malignancy for lesion in lesions), default=0.0)
+    if not lesions:
+        return 0.0
+    if aggregation is Aggregation.LEARNED and model is not None:
+        return float(model(breast_features(lesions, positions)[None]).item())
+    if aggregation is Aggregation.VIEW_MAX_BREAST_MEAN:
+        return fmean(view_score(lesions, position) for position in sorted(set(positions)))
+    return max(lesion.malignancy for lesion in lesions)
+
+
+def benign_score(lesions: Sequence[Lesion], positions: Collection[Position]) -> float | None:
+    """The probability that one breast holds a benign lesion, as far as its surest one says.
+
+    The largest, over the breast's lesions, of the detector's best score (something is there) times one less
+    the malignancy (and it is not malignant). It is no complement of `breast_score`: a breast may hold lesions
+    of both kinds, or of none.
+
+    Returns:
+        None where no view of the breast was read, 0 where nothing was found in it.
+    """
+    if not positions:
+        return None
+    return max((_benign(lesion) for lesion in lesions), default=0.0)
+
+
+def _benign(lesion: Lesion) -> float:
+    return max(finding.score for finding in lesion.findings) * (1.0 - lesion.malignancy)
 
 
 def exam_score(left: float | None, right: float | None) -> float:
@@ -100,8 +138,3 @@ def exam_score(left: float | None, right: float | None) -> float:
     if not read:
         raise ValueError("no view of either breast was read; an exam without views cannot be scored")
     return max(read)
-
-
-def _view_score(lesions: Sequence[Lesion], position: Position) -> float:
-    seen = [lesion for lesion in lesions if any(f.position is position for f in lesion.findings)]
-    return max((lesion.malignancy for lesion in seen), default=0.0)

@@ -1,1 +1,1 @@
-"""From an annotated archive to a bundle. Read `recipe.py` first; `python -m mammosweep.fit` runs it."""
+"""From an annotated archive to a bundle: ``mammosweep fit``. Read `recipe.py` first."""

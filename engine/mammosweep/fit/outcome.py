@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mammosweep.bundle.manifest import DetectorSpec
 from mammosweep.detect.buckets import ExamBatch, make_batches
-from mammosweep.detect.detector import Candidates, Detector
+from mammosweep.detect.detector import Candidates
 from mammosweep.evaluate.auc import auc
 from mammosweep.evaluate.boxes import centres_inside
 from mammosweep.evaluate.froc import FrocCurve, ImageDetections, ImageTruth, froc
 from mammosweep.exam.assess import ExamModels
 from mammosweep.exam.classify import classify
 from mammosweep.exam.match import Match, match
-from mammosweep.fit.exam import LabelledFinding
+from mammosweep.fit.exam_rows import LabelledExam, LabelledFinding
 from mammosweep.fit.samples import ExamSample, TrueLesion, ViewSample
 from mammosweep.lesion.describe import LesionStage
-from mammosweep.records import Finding
+from mammosweep.records import Finding, Laterality
 
-__all__ = ["ExamFindings", "Figures", "candidates_of", "findings_of", "labelled", "measure"]
+__all__ = ["ExamFindings", "Figures", "findings_of", "labelled", "lesion_at", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ExamFindings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What a bundle reaches on held-out exams."""
+    """What a bundle reaches on exams that it was not fitted on; NaN where there is nothing to measure."""
 
     num_exams: int
     num_views: int
@@ -46,23 +46,45 @@ class Figures:
     depth_error: float
     malignancy_auc: float
 
+    @property
+    def curves(self) -> dict[str, FrocCurve]:
+        """Sensitivity over all lesions, then by type."""
+        return {"all types": self.overall, **self.by_type}
 
-def candidates_of(sample: ExamSample, detector: Detector, spec: DetectorSpec) -> list[Candidates]:
-    """Candidates of each view of an annotated exam, in the order of its views."""
-    return [found for batch in _batches(sample, spec) for found in detector(batch)]
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """What is no curve, in words."""
+        figures = (
+            ("CC/MLO pairs: precision", self.pair_precision),
+            ("CC/MLO pairs: recall, of lesions found in both views", self.pair_recall),
+            ("quadrant accuracy, of lesions found with their type", self.quadrant_accuracy),
+            ("mean depth error", self.depth_error),
+            ("malignancy AUC, of lesions found", self.malignancy_auc),
+        )
+        return tuple((name, "not known" if np.isnan(value) else f"{value:.3f}") for name, value in figures)
+
+    @property
+    def summary(self) -> str:
+        """A line for the terminal."""
+        points = ", ".join(
+            f"{p.sensitivity:.3f} at {p.false_positives_per_image:g}" for p in self.overall.points
+        )
+        return f"sensitivity {points} false positives an image; " + "; ".join(
+            f"{k} {v}" for k, v in self.rows
+        )
 
 
 def findings_of(
-    sample: ExamSample, detector: Detector, describe: LesionStage, spec: DetectorSpec
+    sample: ExamSample,
+    detect: Callable[[ExamBatch], list[Candidates]],
+    describe: LesionStage,
+    spec: DetectorSpec,
 ) -> ExamFindings:
     """Findings of an annotated exam, each with the lesion that its centre lies in."""
-    findings = [f for batch in _batches(sample, spec) for f in describe(batch, detector(batch))]
+    read = {view.view: view.normalised for view in sample.views}
+    findings = [f for batch in make_batches(read, spec) for f in describe(batch, detect(batch), read)]
     views = {v.view.sop_instance_uid: v for v in sample.views}
     return ExamFindings(sample, tuple((f, lesion_at(views[f.sop_instance_uid], f.box_px)) for f in findings))
-
-
-def _batches(sample: ExamSample, spec: DetectorSpec) -> list[ExamBatch]:
-    return make_batches({v.view: v.normalised for v in sample.views}, spec)
 
 
 def lesion_at(view: ViewSample, box_px: Sequence[float]) -> TrueLesion | None:
@@ -76,20 +98,33 @@ def lesion_at(view: ViewSample, box_px: Sequence[float]) -> TrueLesion | None:
     )
 
 
-def labelled(exam: ExamFindings) -> list[LabelledFinding]:
+def labelled(exam: ExamFindings) -> LabelledExam:
     """An exam's findings as the exam models are fitted on them."""
-    return [
-        LabelledFinding(
-            finding=finding,
-            truth_lesion_id=lesion.lesion_id if lesion else None,
-            malignant=lesion.malignant if lesion else None,
-        )
-        for finding, lesion in exam.findings
-    ]
+    views = [view.view for view in exam.sample.views]
+    by_side = {
+        side: [les for view in exam.sample.views if view.view.laterality is side for les in view.lesions]
+        for side in Laterality
+    }
+    return LabelledExam(
+        findings=tuple(
+            LabelledFinding(
+                finding=finding,
+                truth_lesion_id=lesion.lesion_id if lesion else None,
+                malignant=lesion.malignant if lesion else None,
+                linked=lesion is None or lesion.linked,
+            )
+            for finding, lesion in exam.findings
+        ),
+        patient=exam.sample.patient,
+        imaged=tuple((view.laterality, view.position) for view in views),
+        malignant=[side for side, lesions in by_side.items() if any(les.malignant for les in lesions)],
+        unknown=[side for side, lesions in by_side.items() if any(les.malignant is None for les in lesions)],
+    )
 
 
-def measure(exams: Sequence[ExamFindings], models: ExamModels) -> Figures:
+def measure(exams: Iterable[ExamFindings], models: ExamModels) -> Figures:
     """Sensitivity, pairing, place and malignancy on annotated exams."""
+    exams = list(exams)
     detections, truths = _images(exams)
     curves = froc(detections, truths)
     precision, recall = _pairing(exams, models)
@@ -101,8 +136,10 @@ def measure(exams: Sequence[ExamFindings], models: ExamModels) -> Figures:
         by_type={str(kind): curve for kind, curve in curves.by_type.items()},
         pair_precision=precision,
         pair_recall=recall,
-        quadrant_accuracy=_mean([f.quadrant == t.quadrant for f, t in true]),
-        depth_error=_mean([abs(f.depth - t.depth) for f, t in true if f.depth is not None]),
+        quadrant_accuracy=_mean([f.quadrant == t.quadrant for f, t in true if t.quadrant is not None]),
+        depth_error=_mean(
+            [abs(f.depth - t.depth) for f, t in true if f.depth is not None and t.depth is not None]
+        ),
         malignancy_auc=_malignancy_auc(exams, models),
     )
 
@@ -125,7 +162,7 @@ def _images(exams: Sequence[ExamFindings]) -> tuple[list[ImageDetections], list[
             )
             truths.append(
                 ImageTruth(
-                    group=exam.sample.exam_id,
+                    group=exam.sample.patient or exam.sample.exam_id,
                     boxes_px=np.asarray([t.box_px for t in view.lesions]).reshape(-1, 4),
                     types=[t.type for t in view.lesions],
                 )
@@ -137,7 +174,7 @@ def _pairing(exams: Sequence[ExamFindings], models: ExamModels) -> tuple[float, 
     """Precision over pairs that touch a lesion, and recall over lesions found in both views."""
     right = wrong = findable = 0
     for exam in exams:
-        truth = {id(f): t.lesion_id if t else None for f, t in exam.findings}
+        truth = {id(f): t.lesion_id if t and t.linked else None for f, t in exam.findings}
         for pair in match([f for f, _ in exam.findings], models.matcher, models.match_threshold):
             ids = [truth[id(f)] for f in pair.findings]
             if len(ids) == 2 and any(ids):
@@ -147,7 +184,7 @@ def _pairing(exams: Sequence[ExamFindings], models: ExamModels) -> tuple[float, 
 
 
 def _seen_in(exam: ExamFindings, position: str) -> set[str]:
-    return {t.lesion_id for f, t in exam.findings if t is not None and f.position == position}
+    return {t.lesion_id for f, t in exam.findings if t is not None and t.linked and f.position == position}
 
 
 def _malignancy_auc(exams: Sequence[ExamFindings], models: ExamModels) -> float:
@@ -159,13 +196,13 @@ def _malignancy_auc(exams: Sequence[ExamFindings], models: ExamModels) -> float:
         matches = match([f for f, _ in exam.findings], models.matcher, models.match_threshold)
         for one in matches:
             known = [t for t in (truth[id(f)] for f in one.findings) if t is not None]
-            if known:
+            if any(t.malignant for t in known) or (known and all(t.malignant is False for t in known)):
                 scores.append(_malignancy(one, matches, models))
                 labels.append(any(t.malignant for t in known))
     return auc(np.asarray(scores), np.asarray(labels)) if scores else float("nan")
 
 
 def _malignancy(one: Match, matches: Sequence[Match], models: ExamModels) -> float:
-    lesions = classify(matches, models.decision, models.thresholds)
+    lesions = classify(matches, models.decision, models.thresholds, models.calibration)
     boxes = {f.box_px for f in one.findings}
     return next(lesion.malignancy for lesion in lesions if {f.box_px for f in lesion.findings} == boxes)

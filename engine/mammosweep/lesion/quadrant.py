@@ -6,13 +6,10 @@ from torch import Tensor, nn
 
 from mammosweep.lesion.view_and_mask import ViewAndMaskTrunk
 from mammosweep.records import Position
+from mammosweep.vocabulary import QUADRANTS
 
-__all__ = ["QUADRANTS", "QuadrantNetwork", "quadrant_words"]
+__all__ = ["QuadrantNetwork", "quadrant_words"]
 
-QUADRANTS: dict[Position, tuple[str, ...]] = {
-    Position.CC: ("outer", "middle", "inner", "areola"),
-    Position.MLO: ("upper", "middle", "lower", "axillary_tail", "areola"),
-}
 
 CLASSES = tuple((position, word) for position, words in QUADRANTS.items() for word in words)
 

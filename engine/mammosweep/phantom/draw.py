@@ -6,7 +6,7 @@ Gray values are on a 12-bit scale (0..4095). Patches are float32, (P, P), centre
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mammosweep.phantom.lesions import PhantomLesion
 from mammosweep.records import LesionType, Position
 
-__all__ = ["Patch", "draw_lesion"]
+__all__ = ["Particle", "Patch", "draw_lesion"]
 
 FloatArray = NDArray[np.float32]
 Box = tuple[float, float, float, float]
@@ -29,6 +29,24 @@ EXTREMES = ((1, 0, 0), (-1, 0, 0), (0, 1, math.sqrt(2) - 1), (0, -1, 1 - math.sq
 
 
 @dataclass(frozen=True, slots=True)
+class Particle:
+    """One calcification: a rod with round ends, whose ends meet in a ball where it is as wide as long."""
+
+    length_mm: float
+    width_mm: float
+    gray: float
+    x_mm: float  # from the lesion's centre, as is y
+    y_mm: float
+    tilt: float  # radians from the x axis
+
+    @property
+    def diameter_mm(self) -> float:
+        """Of the disc of the same area."""
+        area = math.pi / 4 * self.width_mm**2 + (self.length_mm - self.width_mm) * self.width_mm
+        return math.sqrt(4 / math.pi * area)
+
+
+@dataclass(frozen=True, slots=True)
 class Patch:
     """Gray to add to a view, and where: ``x_px``, ``y_px`` is the patch's top-left pixel."""
 
@@ -36,6 +54,7 @@ class Patch:
     x_px: int
     y_px: int
     spacing_mm: float
+    particles: tuple[Particle, ...] = ()  # of calcifications
 
     @property
     def box_px(self) -> Box:
@@ -75,7 +94,11 @@ def draw_lesion(
     steps = np.arange(2 * reach + 1)
     x = ((x_px + steps + 0.5) * spacing_mm - centre_mm[0]).astype(np.float32)[None, :]
     y = ((y_px + steps + 0.5) * spacing_mm - centre_mm[1]).astype(np.float32)[:, None]
-    gray = _PAINTERS[lesion.type](rng, lesion, _Stage(x, y, position))
+    stage = _Stage(x, y, position)
+    if lesion.type is LesionType.CALCIFICATION:
+        particles = _particles(rng, lesion, position)
+        return Patch(_calcification(particles, stage), x_px, y_px, spacing_mm, particles)
+    gray = _PAINTERS[lesion.type](rng, lesion, stage)
     return Patch(np.asarray(gray, dtype=np.float32), x_px, y_px, spacing_mm)
 
 
@@ -97,18 +120,20 @@ def _mass(rng: np.random.Generator, lesion: PhantomLesion, stage: _Stage) -> Flo
     return np.asarray(gray, dtype=np.float32)
 
 
-def _calcification(rng: np.random.Generator, lesion: PhantomLesion, stage: _Stage) -> FloatArray:
+def _particles(rng: np.random.Generator, lesion: PhantomLesion, position: Position) -> tuple[Particle, ...]:
+    places = _places(rng, lesion, int(rng.integers(9, 26)), position)
+    return tuple(_particle(rng, lesion, float(x), float(y)) for x, y in places)
+
+
+def _calcification(particles: Sequence[Particle], stage: _Stage) -> FloatArray:
     gray = np.zeros(np.broadcast_shapes(stage.x.shape, stage.y.shape), dtype=np.float32)
-    count = int(rng.integers(9, 26))
     pixel = float(stage.x[0, 1] - stage.x[0, 0])
-    for x, y in _places(rng, lesion, count, stage.position):
-        length, width, brightness = _particle(rng, lesion)
-        tilt = rng.normal(0, 0.4) if lesion.morphology == "fine_linear" else rng.uniform(0, math.pi)
-        dx, dy = stage.x - np.float32(x), stage.y - np.float32(y)
-        along = dx * math.cos(tilt) + dy * math.sin(tilt)
-        across = dy * math.cos(tilt) - dx * math.sin(tilt)
-        far = np.hypot(np.clip(np.abs(along) - (length - width) / 2, 0, None), across)
-        gray = np.maximum(gray, brightness * np.clip((width / 2 - far) / pixel + 0.5, 0, 1))
+    for one in particles:
+        dx, dy = stage.x - np.float32(one.x_mm), stage.y - np.float32(one.y_mm)
+        along = dx * math.cos(one.tilt) + dy * math.sin(one.tilt)
+        across = dy * math.cos(one.tilt) - dx * math.sin(one.tilt)
+        far = np.hypot(np.clip(np.abs(along) - (one.length_mm - one.width_mm) / 2, 0, None), across)
+        gray = np.maximum(gray, one.gray * np.clip((one.width_mm / 2 - far) / pixel + 0.5, 0, 1))
     return gray
 
 
@@ -129,7 +154,13 @@ def _places(
     return np.stack([x, width * y + slants[position] * x], axis=1) * 0.92
 
 
-def _particle(rng: np.random.Generator, lesion: PhantomLesion) -> tuple[float, float, float]:
+def _particle(rng: np.random.Generator, lesion: PhantomLesion, x: float, y: float) -> Particle:
+    length, width, gray = _rod(rng, lesion)
+    tilt = rng.normal(0, 0.4) if lesion.morphology == "fine_linear" else rng.uniform(0, math.pi)
+    return Particle(length, width, gray, x, y, tilt)
+
+
+def _rod(rng: np.random.Generator, lesion: PhantomLesion) -> tuple[float, float, float]:
     """Length, width in millimetres, gray."""
     if lesion.morphology == "round":
         size = rng.uniform(0.45, 0.8)
@@ -189,7 +220,6 @@ def _wobble(rng: np.random.Generator, angle: FloatArray) -> FloatArray:
 
 _PAINTERS: dict[LesionType, Callable[[np.random.Generator, PhantomLesion, _Stage], FloatArray]] = {
     LesionType.MASS: _mass,
-    LesionType.CALCIFICATION: _calcification,
     LesionType.ASYMMETRY: _asymmetry,
     LesionType.DISTORTION: _distortion,
 }

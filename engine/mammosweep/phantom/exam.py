@@ -30,6 +30,8 @@ class LesionTruth:
     box_px: Box  # xyxy, stored pixels, tight around what is seen
     quadrant: str  # see `quadrant_of`
     depth: float  # 0 nipple, 1 chest wall (CC) or pectoral (MLO), along the nipple's level
+    num_calcifications: int | None = None  # that were planted; the projection may lay one over another
+    calcification_mm: float | None = None  # their mean diameter, each as the disc of its area
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +146,15 @@ def _truth(
         box_px=(x1, y1, x2, y2),
         quadrant=quadrant_of(plane, lesion),
         depth=1.0 - lesion.depth_mm / breast.depth_mm,
+        num_calcifications=len(patch.particles) or None,
+        calcification_mm=_mean_diameter_mm(patch),
     )
+
+
+def _mean_diameter_mm(patch: Patch) -> float | None:
+    if not patch.particles:
+        return None
+    return sum(particle.diameter_mm for particle in patch.particles) / len(patch.particles)
 
 
 def _nipple(plane: Plane, laterality: Laterality, config: PhantomConfig) -> tuple[float, float]:

@@ -29,6 +29,8 @@ TRUTH_SCHEMA = pa.schema(
         ("depth", pa.float64()),
         ("malignant", pa.bool_()),
         *[(name, pa.string()) for name in ("shape", "margin", "morphology", "distribution")],
+        ("num_calcifications", pa.int64()),
+        ("calcification_mm", pa.float64()),  # mean diameter of the single calcifications
     ]
 )
 """One row per lesion per view; boxes in stored pixels, counted from the outer edge of the top-left pixel."""
@@ -94,6 +96,8 @@ def truth_rows(exam: PhantomExam, paths: Sequence[str]) -> list[Row]:
             "margin": truth.lesion.margin,
             "morphology": truth.lesion.morphology,
             "distribution": truth.lesion.distribution,
+            "num_calcifications": truth.num_calcifications,
+            "calcification_mm": truth.calcification_mm,
         }
         for view, path in zip(exam.views, paths, strict=True)
         for truth in view.truths

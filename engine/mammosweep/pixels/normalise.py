@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mammosweep.errors import GeometryError, Reason
 from mammosweep.geometry import PixelGrid, Size
+from mammosweep.pixels.detail import Detail
 from mammosweep.pixels.frame import Frame
 from mammosweep.pixels.orientation import CONFIDENT, ChestWall, check_side, declared_right
 from mammosweep.pixels.segment import WORK_SPACING_MM, Breast, segment
@@ -61,15 +62,19 @@ class NormalisedView:
     gray: Gray = field(repr=False)  # (rows, columns) of grid.net_size, within GRAY_RANGE
     grid: PixelGrid
     landmarks: Landmarks | None = None
+    detail: Detail | None = field(default=None, repr=False)  # where it was asked for
 
 
-def normalise(frame: Frame, spacing_mm: tuple[float, float], grid_mm: float) -> NormalisedView:
+def normalise(
+    frame: Frame, spacing_mm: tuple[float, float], grid_mm: float, *, keep_detail: bool = False
+) -> NormalisedView:
     """Segment, resample and map one view.
 
     Args:
         frame: stored pixels (H, W) and their presentation table.
         spacing_mm: (row, column) millimetres per stored pixel at full resolution.
         grid_mm: side of a network pixel.
+        keep_detail: whether the breast's own pixels are copied, for crops at a finer grid.
 
     Raises:
         GeometryError: no plausible breast is found, it lies on another side than the header says, or its
@@ -84,10 +89,29 @@ def normalise(frame: Frame, spacing_mm: tuple[float, float], grid_mm: float) -> 
     crop = work.to_frame(breast.rectangle, frame.stored.shape)
     net_size = _net_size(crop, pixel_mm, grid_mm)
     gray = _area_mean(frame.stored, frame.table, crop, net_size, mirrored=mirrored)
-    return NormalisedView(
-        _map_gray(gray, _mask_on(breast, work, crop, net_size, mirrored=mirrored)),
-        PixelGrid(crop_px=_full_resolution(crop, frame.reduce), net_size=net_size, mirrored=mirrored),
-        _landmarks(breast, work, frame.reduce),
+    low, high = _gray_ends(gray, _mask_on(breast, work, crop, net_size, mirrored=mirrored))
+    grid = PixelGrid(crop_px=_full_resolution(crop, frame.reduce), net_size=net_size, mirrored=mirrored)
+    detail = _detail(frame, crop, (low, high), pixel_mm, grid) if keep_detail else None
+    return NormalisedView(_map_gray(gray, low, high), grid, _landmarks(breast, work, frame.reduce), detail)
+
+
+def _detail(
+    frame: Frame,
+    crop: tuple[int, int, int, int],
+    ends: tuple[float, float],
+    pixel_mm: tuple[float, float],
+    grid: PixelGrid,
+) -> Detail:
+    x1, y1, x2, y2 = crop
+    return Detail(
+        stored=frame.stored[y1:y2, x1:x2].copy(),
+        table=frame.table.copy(),  # the frame's memory goes to the next view
+        gray_low=ends[0],
+        gray_high=ends[1],
+        rectangle_px=grid.crop_px,
+        pixel_mm=pixel_mm,
+        mirrored=grid.mirrored,
+        gray_range=GRAY_RANGE,
     )
 
 
@@ -191,13 +215,18 @@ def _centres(start: int, stop: int, num: int, pixel: float, work: int) -> NDArra
     return np.minimum(centres / pixel, work - 1).astype(np.int64)
 
 
-def _map_gray(gray: Gray, mask: NDArray[np.bool_]) -> Gray:
+def _gray_ends(gray: Gray, mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """The breast's percentiles, which the map takes to 0 and 1."""
     low, high = np.percentile(gray[mask], [LOW_PERCENT, HIGH_PERCENT]) if mask.any() else (0.0, 0.0)
     if not high > low:
         raise GeometryError(
             Reason.BLANK_IMAGE,
             "the breast's 5th and 95th percentiles of gray are equal; expected tissue of different densities",
         )
+    return float(low), float(high)
+
+
+def _map_gray(gray: Gray, low: float, high: float) -> Gray:
     mapped: Gray = (gray - np.float32(low)) / np.float32(high - low)
     return np.clip(mapped, *GRAY_RANGE, out=mapped)
 

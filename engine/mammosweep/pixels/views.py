@@ -55,7 +55,13 @@ class ViewReader:
     """Reads, decodes and normalises views, several at once and ahead of whoever asks for them."""
 
     def __init__(
-        self, config: PixelsConfig, grid_mm: float, device: str = "cpu", clock: StageClock | None = None
+        self,
+        config: PixelsConfig,
+        grid_mm: float,
+        device: str = "cpu",
+        clock: StageClock | None = None,
+        *,
+        detail_mm: float | None = None,
     ) -> None:
         """Make one that is idle.
 
@@ -64,10 +70,13 @@ class ViewReader:
             grid_mm: side of a network pixel.
             device: "cuda" where frames are to be decoded on the GPU.
             clock: is told the seconds of "read", "decode" and "normalise".
+            detail_mm: the finest grid that crops are cut on; 0: the images' own; None: no crops are wanted.
         """
         self._grid_mm = grid_mm
         self._clock = clock or StageClock()
-        self._frames = FrameReader(config, grid_mm, device, self._clock)
+        self._keep_detail = detail_mm is not None
+        finest = grid_mm if detail_mm is None else min(grid_mm, detail_mm) or None
+        self._frames = FrameReader(config, finest, device, self._clock)
         # As many as there are decoders: each hands its frame on before the next one is done.
         self._threads = ThreadPoolExecutor(len(self._frames.workers), thread_name_prefix="normalise")
 
@@ -85,7 +94,7 @@ class ViewReader:
         try:
             frame = pending.frame()
             with self._clock.measure("normalise"):
-                normalised = normalise(frame, view.spacing_mm, self._grid_mm)
+                normalised = normalise(frame, view.spacing_mm, self._grid_mm, keep_detail=self._keep_detail)
             return ReadView(normalised, frame.voi, frame.reduce, frame.flags)
         finally:
             pending.release()

@@ -12,6 +12,7 @@ import pyarrow as pa
 from mammosweep.records import ExamOutcome, Finding, Lesion
 from mammosweep.report.hanging import hang, ranked
 from mammosweep.report.html import slug, write_page
+from mammosweep.report.reasons import LesionReason, lesion_reasons
 from mammosweep.report.words import ABSENT, bundle_caution, status_words
 from mammosweep.report.worklist import bundle_of, reading_order
 
@@ -30,6 +31,7 @@ class LesionRow:
     quadrant: str
     depth: str
     character: str
+    reasons: tuple[LesionReason, ...]
 
 
 def write_exam_page(folder: Path, outcome: ExamOutcome, bundle_note: str = "") -> Path:
@@ -86,6 +88,7 @@ def _lesion_row(lesion: Lesion, colour: str) -> LesionRow:
         quadrant=_by_view({f.position: f.quadrant or "" for f in lesion.findings}),
         depth=_by_view({f.position: "" if f.depth is None else f"{f.depth:.2f}" for f in lesion.findings}),
         character=_by_view({f.position: _character(f) for f in lesion.findings}),
+        reasons=lesion_reasons(lesion),
     )
 
 

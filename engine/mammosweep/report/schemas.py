@@ -30,6 +30,10 @@ def _list_of(kind: pa.DataType) -> pa.DataType:
     return pa.list_(pa.field("element", kind))
 
 
+# A Parquet map would say the same, but Arrow does not read back the map type that it wrote.
+_REALS_BY_NAME = _list_of(pa.struct([("name", _TEXT), ("value", _REAL)]))
+
+
 def _schema(name: str, columns: Iterable[Column]) -> pa.Schema:
     fields = [pa.field(column, kind, metadata={"description": about}) for column, kind, about in columns]
     return pa.schema(
@@ -74,6 +78,7 @@ _IMAGES: list[Column] = [
     _FLAGS,
     ("voi", _TEXT, "which of the header's presentations was applied; null where pixels were not read"),
     ("levels_left_out", pa.int32(), "of the wavelet transform, where the network's grid needed no finer one"),
+    ("manufacturer", _TEXT, "Manufacturer (0008,0070), as the vendor profile names it where there is one"),
 ]
 
 _FINDINGS: list[Column] = [
@@ -90,6 +95,14 @@ _FINDINGS: list[Column] = [
     ("malignancy", _REAL, "probability of malignancy, 0 to 1"),
     *((name, _TEXT, f"{name} in BI-RADS words, null where it does not apply") for name in CHARACTERS),
     ("lesion_id", _TEXT, "the lesion it belongs to; unique within the exam"),
+    ("place", _TEXT, "what gave quadrant and depth: network or geometry"),
+    ("nipple_mm", _REAL, "distance of the box's centre from the nipple, mm"),
+    ("character_scores", _REALS_BY_NAME, "probability by attribute and word, as in margin.spiculated"),
+    (
+        "calcification",
+        _REALS_BY_NAME,
+        "measurements of the calcifications by name; empty where none was made",
+    ),
 ]
 
 _LESIONS: list[Column] = [
@@ -104,6 +117,8 @@ _LESIONS: list[Column] = [
     *_box("cc_", "the CC finding"),
     ("mlo_sop_instance_uid", _TEXT, "the image of the MLO finding; null when there is none"),
     *_box("mlo_", "the MLO finding"),
+    ("reasons", _TEXT, "what the malignancy rests on, weightiest first: + raises it, \u2212 lowers it"),
+    ("contributions", _REALS_BY_NAME, "log-odds by feature of the decision, and bias, before calibration"),
 ]
 
 _EXAMS: list[Column] = [
@@ -118,6 +133,8 @@ _EXAMS: list[Column] = [
     ("score", _REAL, "suspicion of the exam, 0 to 1; null unless scored"),
     ("score_left", _REAL, "suspicion of the left breast, 0 to 1"),
     ("score_right", _REAL, "suspicion of the right breast, 0 to 1"),
+    ("benign_left", _REAL, "probability that the left breast holds a benign lesion, 0 to 1"),
+    ("benign_right", _REAL, "probability that the right breast holds a benign lesion, 0 to 1"),
     ("category", _TEXT, "BI-RADS-like category of the exam"),
     ("engine_version", _TEXT, "version of mammosweep"),
     ("bundle", _TEXT, "name and version of the model's bundle"),

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from mammosweep.errors import LedgerError
 from mammosweep.records import ExamOutcome, Finding, ImageRecord, Lesion
 from mammosweep.report.atomic import replacing
+from mammosweep.report.reasons import reasons_text
 from mammosweep.report.schemas import CHARACTERS, SCHEMA_VERSION, SORT_KEYS, TABLES
 
 __all__ = ["SCHEMA_VERSION", "TABLES", "compact", "read_table", "write_tables"]
@@ -66,7 +67,8 @@ def compact(
             table = read_table(part, name)
             kept.append(table.filter(pc.is_in(table["exam_id"], value_set=exam_ids)))
     for name, kept in tables.items():
-        _write(out, name, pa.concat_tables(kept))
+        # A part that an earlier version wrote lacks the columns that came since: they are null there.
+        _write(out, name, pa.concat_tables(kept, promote_options="default"))
 
 
 def read_table(out: Path, name: str) -> pa.Table:
@@ -133,6 +135,7 @@ def _image_row(image: ImageRecord, exam_id: str | None) -> Row:
         "flags": image.flags,
         "voi": image.voi,
         "levels_left_out": image.levels_left_out,
+        "manufacturer": image.manufacturer,
     }
 
 
@@ -151,6 +154,10 @@ def _finding_row(finding: Finding, exam_id: str) -> Row:
         "malignancy": finding.malignancy,
         **{name: finding.character.get(name) for name in CHARACTERS},
         "lesion_id": finding.lesion_id,
+        "place": finding.place,
+        "nipple_mm": finding.nipple_mm,
+        "character_scores": _by_name(finding.character_scores),
+        "calcification": _by_name(finding.calcification),
     }
 
 
@@ -167,6 +174,8 @@ def _lesion_row(lesion: Lesion, exam_id: str) -> Row:
         **_box("cc_", lesion.cc),
         "mlo_sop_instance_uid": lesion.mlo and lesion.mlo.sop_instance_uid,
         **_box("mlo_", lesion.mlo),
+        "reasons": reasons_text(lesion),
+        "contributions": _by_name(lesion.contributions),
     }
 
 
@@ -184,6 +193,8 @@ def _exam_row(outcome: ExamOutcome) -> Row:
         "score": outcome.score,
         "score_left": outcome.score_left,
         "score_right": outcome.score_right,
+        "benign_left": outcome.benign_left,
+        "benign_right": outcome.benign_right,
         "category": outcome.category,
         "engine_version": provenance.engine_version,
         "bundle": provenance.bundle,
@@ -193,6 +204,10 @@ def _exam_row(outcome: ExamOutcome) -> Row:
         "precision": provenance.precision,
         "plan": provenance.plan,
     }
+
+
+def _by_name(values: Mapping[str, float]) -> list[Row]:
+    return [{"name": name, "value": values[name]} for name in sorted(values)]
 
 
 def _box(prefix: str, finding: Finding | None) -> Row:

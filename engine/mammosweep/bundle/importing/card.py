@@ -9,7 +9,7 @@ from mammosweep.bundle.manifest import BundleManifest
 __all__ = ["DETECTOR_ONLY", "import_card"]
 
 DETECTOR_ONLY = (
-    "detector only: no quadrant, depth, character or pairs of findings; a lesion's malignancy is its "
+    "detector only: no character or pairs of findings, places by geometry; a lesion's malignancy is its "
     "detector score, which nobody has calibrated."
 )
 

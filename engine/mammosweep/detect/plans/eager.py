@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mammosweep.config import PlanChoice, Precision
 from mammosweep.detect.flips import Flip
-from mammosweep.detect.network import Dense, FourViewDetector, Head
+from mammosweep.detect.network import NUM_REGION_LEVELS, Dense, FourViewDetector, Head
 from mammosweep.detect.plans.seam import DenseOutput, HeadOutput, PlanAbout
 from mammosweep.detect.proposals import top_anchors
 
@@ -47,7 +47,8 @@ class EagerPlan:
             pyramid = list(self._network.pyramid(seen, present_BS.repeat(len(looks), 1)).values())
             objectness, deltas = self._network.rpn.head(pyramid)
             return DenseOutput(
-                tuple(pyramid[:-1]), *top_anchors(objectness, deltas, self._proposals_per_level)
+                tuple(pyramid[:NUM_REGION_LEVELS]),
+                *top_anchors(objectness, deltas, self._proposals_per_level),
             )
 
     def head(self, regions_MC77: Tensor) -> HeadOutput:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from mammosweep.config import PlanChoice, Precision
 from mammosweep.detect.flips import Flip
-from mammosweep.detect.network import FourViewDetector, Head, Maps
+from mammosweep.detect.network import NUM_REGION_LEVELS, FourViewDetector, Head, Maps
 from mammosweep.detect.plans.seam import DenseOutput, HeadOutput, PlanAbout
-from mammosweep.detect.proposals import STRIDES, top_anchors
+from mammosweep.detect.proposals import top_anchors
 
 __all__ = ["FILES", "OpenVinoPlan", "save_models"]
 
@@ -142,9 +142,10 @@ class OpenVinoPlan:
         request = self._request(tuple(pixels.shape))
         inputs = [pixels.numpy(), present_BS.float().numpy()][: len(self._maps.inputs)]
         request.infer(inputs, share_inputs=True)
-        outputs = [_tensor(request.get_output_tensor(i)) for i in range(4 + 2 * len(STRIDES))]
-        levels = tuple(level.permute(0, 3, 1, 2) for level in outputs[:4])
-        objectness, deltas = outputs[4 : 4 + len(STRIDES)], outputs[4 + len(STRIDES) :]
+        outputs = [_tensor(request.get_output_tensor(i)) for i in range(len(self._maps.outputs))]
+        levels = tuple(level.permute(0, 3, 1, 2) for level in outputs[:NUM_REGION_LEVELS])
+        of_proposals = outputs[NUM_REGION_LEVELS:]
+        objectness, deltas = of_proposals[: len(of_proposals) // 2], of_proposals[len(of_proposals) // 2 :]
         return DenseOutput(levels, *top_anchors(objectness, deltas, self._proposals_per_level))
 
     def head(self, regions_MC77: Tensor) -> HeadOutput:

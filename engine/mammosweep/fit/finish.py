@@ -1,0 +1,107 @@
+"""The bundle's folder: weights, models, validation views, card and manifest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mammosweep.bundle.load import (
+    AFTER_DETECTION,
+    BREAST,
+    CARD,
+    DECISION,
+    DETECTOR,
+    LESION,
+    MATCHER,
+    VIEWS,
+    file_digest,
+    open_bundle,
+)
+from mammosweep.bundle.manifest import BundleManifest, DetectorSpec, write_manifest
+from mammosweep.bundle.views import write_views
+from mammosweep.detect.buckets import make_batches
+from mammosweep.exam.assess import ExamModels
+from mammosweep.exam.score import Aggregation
+from mammosweep.fit.card import model_card
+from mammosweep.fit.exam import FittedExam
+from mammosweep.fit.outcome import Figures
+from mammosweep.fit.parts import Parts
+from mammosweep.fit.samples import ExamSample
+from mammosweep.fit.settings import FitSettings
+from mammosweep.pixels.normalise import GRAY_RANGE
+
+__all__ = ["write_bundle", "write_validation_views"]
+
+NUM_KEPT = 2
+"""Validation exams that go with the bundle: each adds half a megabyte to what is installed."""
+
+
+def write_bundle(
+    settings: FitSettings,
+    parts: Parts,
+    work: Path,
+    fitted: FittedExam,
+    figures: Figures,
+    exams: Sequence[ExamSample],
+    out: Path,
+) -> None:
+    """Write all files of a bundle, its manifest last, and open it.
+
+    Args:
+        settings: of the fit.
+        parts: who it was fitted on.
+        work: holds the networks' weights.
+        fitted: what judges findings.
+        figures: on the validation patients.
+        exams: of them; the smallest go along as validation views, where there are any.
+        out: the bundle's folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (DETECTOR, LESION):
+        shutil.copyfile(work / name, out / name)
+    fitted.matcher.model.save(out / MATCHER)
+    fitted.decision.model.save(out / DECISION)
+    names = [DETECTOR, *AFTER_DETECTION, CARD]
+    if settings.exam.aggregation is Aggregation.LEARNED and fitted.breast is not None:
+        fitted.breast.save(out / BREAST)
+        names.append(BREAST)
+    if exams:
+        write_validation_views(exams, settings.network, out / VIEWS)
+        names.append(VIEWS)
+    models = fitted.models(settings.exam.aggregation)
+    (out / CARD).write_text(model_card(settings, parts, fitted, figures), encoding="utf-8")
+    files = {name: file_digest(out / name) for name in names}
+    write_manifest(out, _manifest(settings, models, files))
+    open_bundle(out)
+
+
+def write_validation_views(exams: Sequence[ExamSample], spec: DetectorSpec, path: Path) -> None:
+    """Keep the exams on the smallest canvases with the bundle, as its networks see them."""
+    on_four = replace(spec, fusion=True)  # however the detector takes them
+    batches = [make_batches({v.view: v.normalised for v in exam.views}, on_four)[0] for exam in exams]
+    smallest = sorted(batches, key=lambda batch: batch.pixels.numel())[:NUM_KEPT]
+    write_views(path, [(batch.pixels[0], batch.present[0]) for batch in smallest], GRAY_RANGE)
+
+
+def _manifest(settings: FitSettings, models: ExamModels, files: dict[str, str]) -> BundleManifest:
+    bundle = settings.bundle
+    return BundleManifest(
+        name=bundle.name,
+        version=bundle.version,
+        fitted_on=bundle.fitted_on,
+        note=bundle.note,
+        lesion_types=bundle.lesion_types,
+        grid_mm=bundle.grid_mm,
+        allow_for_processing=bundle.allow_for_processing,
+        allow_lossy_jpeg=bundle.allow_lossy_jpeg,
+        detector=settings.network,
+        character=settings.character,
+        measure_calcifications=bundle.measure_calcifications,
+        decision_calibration=(models.calibration.slope, models.calibration.intercept),
+        match_threshold=models.match_threshold,
+        aggregation=str(models.aggregation),
+        category_thresholds=models.thresholds.lower_bounds,
+        files=files,
+    )
