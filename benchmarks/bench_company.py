@@ -1,6 +1,6 @@
 """Whether a score depends on who shares the batch: exams of one canvas alone, and two to four together.
 
-One of the exams lacks a view. The shipped bundle, every plan and number format. Findings are compared as the
+One of the exams lacks a view. The phantom bundle, every plan and number format. Findings are compared as the
 detector gives them, exam scores as whole sweeps give them for one, two and four exams a batch.
 """
 

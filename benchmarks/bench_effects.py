@@ -1,4 +1,4 @@
-"""What fusion, flips and the way of merging looks change in what the shipped bundle finds.
+"""What fusion, flips and the way of merging looks change in what the phantom bundle finds.
 
 Every variant is compared with the bundle as it is, on the same exams. Without fusion means the same weights
 with what the other views add set to zero; the rest was fitted beside it and is not fitted again.

@@ -1,6 +1,6 @@
 """What an exam asks of the detector's two plans, what this CPU reaches at its best, and what the plans take.
 
-Three networks: the benchmarks' ResNet-50 at 0.15 mm, the shipped bundle, and an EfficientNet-Lite0 at 0.3 mm
+Three networks: the benchmarks' ResNet-50 at 0.15 mm, the phantom bundle, and an EfficientNet-Lite0 at 0.3 mm
 with random weights, which cost as much as fitted ones.
 """
 

@@ -26,7 +26,7 @@ ExamViews = tuple[Tensor, Tensor]
 """One exam: gray (4, 1, H, W) float32, and (4,) bool, which of its views are there."""
 
 STEPS = 255
-LOW, HIGH = "gray_low", "gray_high"  # in the file's metadata: the gray of 0 and of 255
+RANGE = "gray_range"  # in the file's metadata: the gray of 0 and of 255
 
 
 def validation_views(bundle: Bundle) -> list[ExamViews]:
@@ -40,7 +40,7 @@ def validation_views(bundle: Bundle) -> list[ExamViews]:
     try:
         with safe_open(bundle.file(VIEWS), framework="pt") as file:
             said = file.metadata() or {}
-            low, high = float(said[LOW]), float(said[HIGH])
+            low, high = _gray_range(said)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         exams = [(tensors[f"exam{i}/pixels"], tensors[f"exam{i}/present"]) for i in range(len(tensors) // 2)]
     except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -67,4 +67,12 @@ def write_views(path: Path, exams: Sequence[ExamViews], gray_range: tuple[float,
     for i, (gray, present) in enumerate(exams):
         steps = ((gray - low) / (high - low) * STEPS).round().clamp(0, STEPS)
         tensors |= {f"exam{i}/pixels": steps.to(torch.uint8), f"exam{i}/present": present}
-    save_file(tensors, path, metadata={LOW: str(low), HIGH: str(high)})
+    # One entry: safetensors writes several in no order, and a bundle fitted twice shall be the same twice.
+    save_file(tensors, path, metadata={RANGE: f"{low} {high}"})
+
+
+def _gray_range(said: dict[str, str]) -> tuple[float, float]:
+    if RANGE in said:
+        low, high = said[RANGE].split()
+        return float(low), float(high)
+    return float(said["gray_low"]), float(said["gray_high"])  # bundles of before 2026-11-24

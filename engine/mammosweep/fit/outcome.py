@@ -172,15 +172,18 @@ def _images(exams: Sequence[ExamFindings]) -> tuple[list[ImageDetections], list[
 
 def _pairing(exams: Sequence[ExamFindings], models: ExamModels) -> tuple[float, float]:
     """Precision over pairs that touch a lesion, and recall over lesions found in both views."""
-    right = wrong = findable = 0
+    right = wrong = found = findable = 0
     for exam in exams:
         truth = {id(f): t.lesion_id if t and t.linked else None for f, t in exam.findings}
+        linked: set[str | None] = set()
         for pair in match([f for f, _ in exam.findings], models.matcher, models.match_threshold):
             ids = [truth[id(f)] for f in pair.findings]
             if len(ids) == 2 and any(ids):
                 right, wrong = right + (ids[0] == ids[1]), wrong + (ids[0] != ids[1])
+                linked |= {ids[0]} if ids[0] == ids[1] else set()
+        found += len(linked)
         findable += len(_seen_in(exam, "CC") & _seen_in(exam, "MLO"))
-    return right / max(right + wrong, 1), min(right / max(findable, 1), 1.0)
+    return right / max(right + wrong, 1), found / max(findable, 1)
 
 
 def _seen_in(exam: ExamFindings, position: str) -> set[str]:
