@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from mammosweep.bundle.importing import LAYOUTS, Converted, ImportSettings, Layo
 from mammosweep.bundle.importing.card import DETECTOR_ONLY, import_card
 from mammosweep.bundle.importing.checkpoint import read_checkpoint
 from mammosweep.bundle.load import CARD, DETECTOR, VIEWS, file_digest
-from mammosweep.bundle.manifest import write_manifest
+from mammosweep.bundle.seal import new_bundle, seal
 from mammosweep.bundle.views import ExamViews, write_views
 from mammosweep.config import SweepConfig
 from mammosweep.detect.buckets import make_batches, smallest_bucket
@@ -69,29 +67,14 @@ def adopt(
     converted = LAYOUTS[layout](read_checkpoint(checkpoint), settings)
     spec = detector_spec(converted, settings)
     exams = _exams(views, spec, settings.grid_mm) if views else []
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent))
-    try:
-        folder = beside / out.name
-        folder.mkdir()
+    with new_bundle(out) as folder:
         save_file(_weights(converted, spec), folder / DETECTOR)
         if exams:
             write_views(folder / VIEWS, exams, GRAY_RANGE)
         manifest = _manifest(checkpoint, layout, settings, spec)
         (folder / CARD).write_text(import_card(manifest, layout, len(exams)), encoding="utf-8")
-        _seal(folder, manifest)
-        folder.rename(out)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        seal(folder, manifest)
     return open_bundle(out)
-
-
-def _seal(folder: Path, manifest: BundleManifest) -> None:
-    """List every file with its digest; whoever may read the folder may read them."""
-    files = sorted(folder.iterdir())
-    for file in files:
-        file.chmod(folder.stat().st_mode & 0o666)  # safetensors writes for the owner alone
-    write_manifest(folder, replace(manifest, files={file.name: file_digest(file) for file in files}))
 
 
 def _weights(converted: Converted, spec: DetectorSpec) -> dict[str, Tensor]:

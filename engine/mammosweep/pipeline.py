@@ -28,7 +28,7 @@ from mammosweep.detect.buckets import ExamBatch, make_batches, smallest_bucket
 from mammosweep.detect.detector import Candidates, Detector
 from mammosweep.detect.load import load_detector
 from mammosweep.detect.plans.stored import reports
-from mammosweep.errors import DeviceError, Flag, ImageError, Reason, unforeseen
+from mammosweep.errors import BundleError, DeviceError, Flag, ImageError, Reason, unforeseen
 from mammosweep.exam import Aggregation, CategoryThresholds, ExamModels, assess
 from mammosweep.exam.booster import load_booster
 from mammosweep.exam.breast import BREAST_FEATURES
@@ -119,6 +119,13 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
 
 def _exam_models(bundle: Bundle) -> ExamModels:
     manifest, alone = bundle.manifest, bundle.is_detector_only
+    try:
+        aggregation = Aggregation(manifest.aggregation)
+    except ValueError:
+        raise BundleError(
+            f"bundle {bundle.folder}: aggregation is {manifest.aggregation!r}; expected one of "
+            f"{', '.join(Aggregation)}"
+        ) from None
     has_breast = BREAST in manifest.files
     return ExamModels(
         matcher=None if alone else load_booster(bundle.file(MATCHER), PAIR_FEATURES),
@@ -126,7 +133,7 @@ def _exam_models(bundle: Bundle) -> ExamModels:
         breast=load_booster(bundle.file(BREAST), BREAST_FEATURES) if has_breast else None,
         match_threshold=manifest.match_threshold,
         thresholds=CategoryThresholds(manifest.category_thresholds),
-        aggregation=Aggregation(manifest.aggregation),
+        aggregation=aggregation,
         calibration=Calibration(*manifest.decision_calibration),
     )
 

@@ -10,7 +10,10 @@ import pytest
 from mammosweep.bundle import open_bundle, reference_bundle_path
 from mammosweep.bundle.load import AFTER_DETECTION, DETECTOR, LESION, MATCHER, VIEWS
 from mammosweep.bundle.manifest import MANIFEST_NAME, read_manifest, write_manifest
+from mammosweep.config import SweepConfig
 from mammosweep.errors import BundleError
+from mammosweep.lesion.describe import load_lesion_networks
+from mammosweep.pipeline import load_stages
 
 
 @pytest.fixture
@@ -115,3 +118,20 @@ def test_a_bundle_without_a_detector_is_refused(folder):
 
     with pytest.raises(BundleError, match=f"lists no {DETECTOR}"):
         open_bundle(folder)
+
+
+def test_an_aggregation_that_nobody_knows_is_named(folder):
+    edit(folder, 'aggregation = "max"', 'aggregation = "sum"')
+
+    with pytest.raises(BundleError, match=r"aggregation is 'sum'; expected one of max, view_max"):
+        load_stages(SweepConfig(), folder)
+
+
+def test_a_trunk_that_nobody_knows_is_a_wrong_bundle(folder):
+    text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
+    (folder / MANIFEST_NAME).write_text(
+        text + '\n[character]\ncrop_mm = 32.0\ncrop_px = 96\ntrunk = "no_such_trunk"\n', encoding="utf-8"
+    )
+
+    with pytest.raises(BundleError, match=r"lesion.safetensors does not fit its networks: .*no_such_trunk"):
+        load_lesion_networks(open_bundle(folder))

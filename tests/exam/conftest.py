@@ -7,7 +7,7 @@ import pytest
 
 from mammosweep.exam.score import CategoryThresholds
 from mammosweep.fit.exam import LabelledExam, LabelledFinding, fit_exam
-from mammosweep.records import LESION_TYPES, Finding, Laterality, LesionType, Position
+from mammosweep.records import LESION_TYPES, Finding, Laterality, Lesion, LesionType, Position
 
 
 def _finding(slot="LCC", **changes):
@@ -91,3 +91,22 @@ def labelled_exams():
 def fitted(labelled_exams):
     """All exam models, fitted to the sixty exams."""
     return fit_exam(labelled_exams, seed=5)
+
+
+@pytest.fixture
+def lesion(finding):
+    """Builds a lesion of the left breast: lesion(malignancy, "CC", "MLO")."""
+
+    def make(malignancy, *positions):
+        return Lesion(
+            lesion_id="L1",
+            laterality=Laterality.LEFT,
+            type=LesionType.MASS,
+            cc=finding("LCC") if "CC" in positions else None,
+            mlo=finding("LMLO") if "MLO" in positions else None,
+            match_probability=None,
+            malignancy=malignancy,
+            category="2",
+        )
+
+    return make

@@ -2,27 +2,8 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from mammosweep.exam.breast import BREAST_FEATURES, breast_features
-from mammosweep.records import Laterality, Lesion, LesionType, Position
-
-
-@pytest.fixture
-def lesion(finding):
-    def make(malignancy, *positions):
-        return Lesion(
-            lesion_id="L1",
-            laterality=Laterality.LEFT,
-            type=LesionType.MASS,
-            cc=finding("LCC") if "CC" in positions else None,
-            mlo=finding("LMLO") if "MLO" in positions else None,
-            match_probability=None,
-            malignancy=malignancy,
-            category="2",
-        )
-
-    return make
+from mammosweep.records import Position
 
 
 def by_name(row):

@@ -15,26 +15,9 @@ from mammosweep.exam.score import (
     exam_category,
     exam_score,
 )
-from mammosweep.records import Laterality, Lesion, LesionType, Position
+from mammosweep.records import Position
 
 BOTH = frozenset(Position)
-
-
-@pytest.fixture
-def lesion(finding):
-    def make(malignancy, *positions):
-        return Lesion(
-            lesion_id="L1",
-            laterality=Laterality.LEFT,
-            type=LesionType.MASS,
-            cc=finding("LCC") if "CC" in positions else None,
-            mlo=finding("LMLO") if "MLO" in positions else None,
-            match_probability=None,
-            malignancy=malignancy,
-            category="2",
-        )
-
-    return make
 
 
 @pytest.mark.parametrize(

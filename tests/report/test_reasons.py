@@ -104,9 +104,9 @@ def test_a_feature_of_a_later_version_is_said_by_its_name(pair):
         ({"quadrant": "middle"}, {"quadrant": "middle"}, "quadrant_cc_inner", "in the middle part"),
         ({"quadrant": "areola"}, {"quadrant": "lower"}, "quadrant_mlo_lower", "behind the areola"),
         ({"quadrant": None}, {"quadrant": None}, "quadrant_mlo_lower", "quadrant unknown"),
-        ({"malignancy": 0.2}, {"malignancy": 0.3}, "malignancy_max", "benign look"),
-        ({"malignancy": 0.2}, {"malignancy": 0.6}, "malignancy_min", "malignant look"),
-        ({"score": 0.2}, {"score": 0.3}, "score_max", "weak detection"),
+        ({"malignancy": 0.2}, {"malignancy": 0.3}, "malignancy_max", "malignant look 0.30"),
+        ({"malignancy": 0.2}, {"malignancy": 0.6}, "malignancy_min", "malignant look 0.60"),
+        ({"score": 0.2}, {"score": 0.3}, "score_max", "detection 0.30"),
         ({"character": {}}, {"character": {}}, "margin.spiculated", "type mass"),
         (
             {"character": {"margin": "obscured"}, "score": 0.4},

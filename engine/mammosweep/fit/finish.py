@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from mammosweep.bundle.load import (
-    AFTER_DETECTION,
     BREAST,
     CARD,
     DECISION,
@@ -16,10 +15,10 @@ from mammosweep.bundle.load import (
     LESION,
     MATCHER,
     VIEWS,
-    file_digest,
     open_bundle,
 )
-from mammosweep.bundle.manifest import BundleManifest, DetectorSpec, write_manifest
+from mammosweep.bundle.manifest import BundleManifest, DetectorSpec
+from mammosweep.bundle.seal import new_bundle, seal
 from mammosweep.bundle.views import write_views
 from mammosweep.detect.buckets import make_batches
 from mammosweep.exam.assess import ExamModels
@@ -47,7 +46,7 @@ def write_bundle(
     exams: Sequence[ExamSample],
     out: Path,
 ) -> None:
-    """Write all files of a bundle, its manifest last, and open it.
+    """Write all files of a bundle and open it; a fit that is killed meanwhile leaves none.
 
     Args:
         settings: of the fit.
@@ -58,22 +57,17 @@ def write_bundle(
         exams: of them; the smallest go along as validation views, where there are any.
         out: the bundle's folder.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (DETECTOR, LESION):
-        shutil.copyfile(work / name, out / name)
-    fitted.matcher.model.save(out / MATCHER)
-    fitted.decision.model.save(out / DECISION)
-    names = [DETECTOR, *AFTER_DETECTION, CARD]
-    if settings.exam.aggregation is Aggregation.LEARNED and fitted.breast is not None:
-        fitted.breast.save(out / BREAST)
-        names.append(BREAST)
-    if exams:
-        write_validation_views(exams, settings.network, out / VIEWS)
-        names.append(VIEWS)
-    models = fitted.models(settings.exam.aggregation)
-    (out / CARD).write_text(model_card(settings, parts, fitted, figures), encoding="utf-8")
-    files = {name: file_digest(out / name) for name in names}
-    write_manifest(out, _manifest(settings, models, files))
+    with new_bundle(out) as folder:
+        for name in (DETECTOR, LESION):
+            shutil.copyfile(work / name, folder / name)
+        fitted.matcher.model.save(folder / MATCHER)
+        fitted.decision.model.save(folder / DECISION)
+        if settings.exam.aggregation is Aggregation.LEARNED and fitted.breast is not None:
+            fitted.breast.save(folder / BREAST)
+        if exams:
+            write_validation_views(exams, settings.network, folder / VIEWS)
+        (folder / CARD).write_text(model_card(settings, parts, fitted, figures), encoding="utf-8")
+        seal(folder, _manifest(settings, fitted.models(settings.exam.aggregation)))
     open_bundle(out)
 
 
@@ -85,7 +79,7 @@ def write_validation_views(exams: Sequence[ExamSample], spec: DetectorSpec, path
     write_views(path, [(batch.pixels[0], batch.present[0]) for batch in smallest], GRAY_RANGE)
 
 
-def _manifest(settings: FitSettings, models: ExamModels, files: dict[str, str]) -> BundleManifest:
+def _manifest(settings: FitSettings, models: ExamModels) -> BundleManifest:
     bundle = settings.bundle
     return BundleManifest(
         name=bundle.name,
@@ -103,5 +97,5 @@ def _manifest(settings: FitSettings, models: ExamModels, files: dict[str, str]) 
         match_threshold=models.match_threshold,
         aggregation=str(models.aggregation),
         category_thresholds=models.thresholds.lower_bounds,
-        files=files,
+        files={},
     )

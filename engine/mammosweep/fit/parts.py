@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +71,16 @@ def split_archive(archive: AnnotatedArchive, split: SplitSettings, folder: Path)
     judges = {p for p in rest if split.cross_fit or is_held_out(p, split.judge, f"judge {split.salt}")}
     learners = {p for p in rest if split.cross_fit or p not in judges}
     fold_of = {p: int(_place(p, f"fold {split.salt}") * split.folds) for p in judges}
-    exams = _by_patient(archive)
+
+    def exams(chosen: Collection[str]) -> tuple[ExamRef, ...]:
+        by_patient = sorted(archive.exams, key=lambda exam: archive.patients[exam.exam_id])
+        return tuple(exam for exam in by_patient if archive.patients[exam.exam_id] in chosen)
+
     parts = Parts(
-        learn=exams(sorted(learners)),
-        judge=exams(sorted(judges)),
-        folds=tuple(exams([p for p in sorted(judges) if fold_of[p] == k]) for k in range(split.folds)),
-        validation=exams(sorted(kept)),
+        learn=exams(learners),
+        judge=exams(judges),
+        folds=tuple(exams({p for p in judges if fold_of[p] == k}) for k in range(split.folds)),
+        validation=exams(kept),
         validation_patients=tuple(sorted(kept)),
     )
     for name, part in (
@@ -90,17 +94,6 @@ def split_archive(archive: AnnotatedArchive, split: SplitSettings, folder: Path)
                 "give more"
             )
     return parts
-
-
-def _by_patient(archive: AnnotatedArchive):  # type: ignore[no-untyped-def]
-    exams: dict[str, list[ExamRef]] = {}
-    for exam in archive.exams:
-        exams.setdefault(archive.patients[exam.exam_id], []).append(exam)
-
-    def of(patients: Sequence[str]) -> tuple[ExamRef, ...]:
-        return tuple(exam for patient in patients for exam in exams[patient])
-
-    return of
 
 
 def _validation_patients(patients: Sequence[str], split: SplitSettings, folder: Path) -> set[str]:

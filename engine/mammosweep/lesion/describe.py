@@ -236,12 +236,12 @@ def load_lesion_networks(bundle: Bundle, device: torch.device | None = None) -> 
     if bundle.is_detector_only:
         return LesionStage(None, manifest.grid_mm)
     weights = {k: v.float() for k, v in load_file(bundle.file(LESION)).items()}
-    networks = LesionNetworks(
-        manifest.detector.representation,
-        manifest.character,
-        with_place=any(name.startswith("depth.") for name in weights),
-    )
     try:
+        networks = LesionNetworks(
+            manifest.detector.representation,
+            manifest.character,
+            with_place=any(name.startswith("depth.") for name in weights),
+        )
         networks.load_state_dict(weights)
     except RuntimeError as error:
         raise BundleError(f"bundle {bundle.folder}: {LESION} does not fit its networks: {error}") from None

@@ -25,7 +25,6 @@ BIAS = "bias"  # what the model says of no lesion in particular
 SAME_DEPTH, SAME_SIZE = 0.1, 1.5
 
 ELONGATED = 1.5  # height to width, or the other way round
-EVEN = 0.5  # a probability from which on a thing is rather so than not
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +75,15 @@ def _views(lesion: Lesion) -> str:
 
 
 def _detection(lesion: Lesion) -> str:
-    return "sure detection" if max(f.score for f in lesion.findings) >= EVEN else "weak detection"
+    return f"detection {max(f.score for f in lesion.findings):.2f}"
 
 
 def _look(lesion: Lesion) -> str:
     known = [f.malignancy for f in lesion.findings if f.malignancy is not None]
     if not known:
         return "look not judged"
-    return "malignant look" if max(known) >= EVEN else "benign look"
+    # The number and no word for it: 0.3 counts for malignancy where most findings have 0.1.
+    return f"malignant look {max(known):.2f}"
 
 
 def _kind(lesion: Lesion) -> str:

@@ -90,10 +90,11 @@ def manifest_table(manifest: BundleManifest) -> Table:
     """What a bundle says of itself."""
     table = _table()
     for name, value in asdict(manifest).items():
-        if name not in ("detector", "files"):
+        if name not in ("detector", "character", "files"):
             _add(table, name, _words(value))
-    for name, value in asdict(manifest.detector).items():
-        _add(table, f"detector.{name}", _words(value))
+    for part, spec in (("detector", manifest.detector), ("character", manifest.character)):
+        for name, value in asdict(spec).items():
+            _add(table, f"{part}.{name}", _words(value))
     for name, digest in manifest.files.items():
         _add(table, name, f"SHA-256 {digest}")
     return table
