@@ -84,7 +84,9 @@ def findings_of(
     read = {view.view: view.normalised for view in sample.views}
     findings = [f for batch in make_batches(read, spec) for f in describe(batch, detect(batch), read)]
     views = {v.view.sop_instance_uid: v for v in sample.views}
-    return ExamFindings(sample, tuple((f, lesion_at(views[f.sop_instance_uid], f.box_px)) for f in findings))
+    return ExamFindings(
+        sample.light, tuple((f, lesion_at(views[f.sop_instance_uid], f.box_px)) for f in findings)
+    )
 
 
 def lesion_at(view: ViewSample, box_px: Sequence[float]) -> TrueLesion | None:

@@ -130,7 +130,7 @@ class _Fit:
         return fit_detector(
             network,
             settings.network,
-            [_light(sample) for sample in self._read_light(exams)],
+            [sample.light for sample in self._read_light(exams)],
             replace(settings.detector, steps=steps),
             settings.bundle.grid_mm,
             self.checkpoint(name, *OF_DETECTOR, *([] if name == "detector" else ["cross_fit_steps"])),
@@ -221,7 +221,7 @@ class _Fit:
             return None
         self.log("fitting quadrant and depth")
         exams = list({exam.exam_id: exam for exam in (*self.parts.learn, *self.parts.judge)}.values())
-        samples = [_light(sample) for sample in self._read_light(exams)]
+        samples = [sample.light for sample in self._read_light(exams)]
         settings = self.settings
         checkpoint = self.checkpoint("place", "place")
         return fit_place(samples, settings.bundle.grid_mm, settings.place, checkpoint, seed=settings.seed)
@@ -272,7 +272,7 @@ class _Fit:
         if not self.settings.bundle.keep_views:
             return []
         exams = [exam for exam in self.parts.validation if len(exam.views) > 1][:NUM_CONSIDERED]
-        return [_light(sample) for sample in self._read(exams)]
+        return [sample.light for sample in self._read(exams)]
 
     def _read(self, exams: Sequence[ExamRef]) -> Iterator[ExamSample]:
         bundle = self.settings.bundle
@@ -283,10 +283,6 @@ class _Fit:
 def _as_found(found: Found) -> Callable[[ExamBatch], list[Candidates]]:
     """A detector that says again what was found."""
     return lambda batch: [found[view.sop_instance_uid] for view in batch.views]
-
-
-def _light(sample: ExamSample) -> ExamSample:
-    return replace(sample, views=tuple(view.light for view in sample.views))
 
 
 def save_half(network: nn.Module, path: Path) -> None:

@@ -53,11 +53,6 @@ class ViewSample:
         """The view as the sweep's stages take it."""
         return self.read or NormalisedView(self.gray.astype(np.float32), self.grid)
 
-    @property
-    def light(self) -> ViewSample:
-        """The same without what only later stages need."""
-        return replace(self, read=None)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExamSample:
@@ -66,6 +61,11 @@ class ExamSample:
     exam_id: str
     views: tuple[ViewSample, ...]
     patient: str = ""  # the smallest exam id of its patient's exams
+
+    @property
+    def light(self) -> ExamSample:
+        """The same without what only the stages after detection need: the breasts' own pixels."""
+        return replace(self, views=tuple(replace(view, read=None) for view in self.views))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,4 @@ def read_samples(archive: Path, grid_mm: float, table: Path | None = None) -> li
         SourceError: the folder cannot be read.
     """
     opened = open_annotated(table or archive / "truth.parquet", archive)
-    return [
-        replace(sample, views=tuple(view.light for view in sample.views))
-        for sample in opened.samples(opened.exams, grid_mm)
-    ]
+    return [sample.light for sample in opened.samples(opened.exams, grid_mm)]
