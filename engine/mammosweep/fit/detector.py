@@ -61,6 +61,8 @@ class DetectorFit:
     learning_rate: float = 1e-3
     trunk_rate: float = 1.0  # the trunk's share of the learning rate: less where it comes pretrained
     warmup_steps: int = 100
+    restarts: tuple[int, ...] = ()  # steps at which the cosine begins anew (Loshchilov and Hutter 2017)
+    restart_rate: float = 0.5  # of the peak before, at each
     weight_decay: float = 1e-4  # the paper's
     frozen: tuple[str, ...] = ()  # parameters of backbone.body that begin so stay as they are
     frozen_norms: bool = False  # batch norms keep their statistics: batches are small
@@ -162,8 +164,10 @@ def _schedule(step: int, fit: DetectorFit) -> float:
         return (step + 1) / fit.warmup_steps
     if fit.schedule is Schedule.CONSTANT:
         return 1.0
-    done = (step - fit.warmup_steps) / max(fit.steps - fit.warmup_steps, 1)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+    starts = [fit.warmup_steps, *(at for at in fit.restarts if at < fit.steps), fit.steps]
+    cycle = sum(at <= step for at in starts[1:-1])
+    done = (step - starts[cycle]) / max(starts[cycle + 1] - starts[cycle], 1)
+    return fit.restart_rate**cycle * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 Batch = tuple[Tensor, Tensor, list[dict[str, Tensor]]]

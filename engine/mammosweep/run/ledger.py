@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +28,7 @@ from mammosweep.report.tables import write_tables
 from mammosweep.run.chunks import Chunk, Identity
 from mammosweep.run.part import Part, PartExam, read_part, write_part_file
 
-__all__ = ["LOCK", "PARTS", "Ledger", "is_locked", "read_parts"]
+__all__ = ["LOCK", "PARTS", "Ledger", "Writer", "commit", "is_locked", "read_parts"]
 
 LOCK = ".lock"
 PARTS = "parts"
@@ -101,23 +102,14 @@ class Ledger:
         Raises:
             LedgerError: the outcomes are not the chunk's, or the disk refuses them.
         """
-        _check_complete(chunk, outcomes)
-        temporary, final = (self.out / PARTS / name for name in (f"{TEMPORARY}{chunk.id}", chunk.id))
-        exams = tuple(PartExam.of(outcome) for outcome in outcomes)
-        part = Part(folder=final, run_id=self.run_id, identity=self.identity, exams=exams, seconds=seconds)
-        try:
-            write_tables(temporary, outcomes)
-            for outcome in outcomes if pages else ():
-                write_exam_page(temporary / PAGES, outcome, bundle_note)
-            write_part_file(temporary, part)
-            temporary.rename(final)
-            flush(final.parent)
-        except OSError as error:
-            raise LedgerError(
-                f"chunk {chunk.id} could not be committed: {error.strerror or error}; committed chunks are "
-                "safe: mend the cause and run the same command again"
-            ) from error
-        return part
+        return commit(
+            Writer(self.out, self.run_id, self.identity),
+            chunk,
+            outcomes,
+            seconds=seconds,
+            pages=pages,
+            bundle_note=bundle_note,
+        )
 
     def _lock(self, descriptor: int) -> None:
         for attempt in range(LOCK_ATTEMPTS):
@@ -130,6 +122,48 @@ class Ledger:
             f"another sweep is writing to {self.out}; wait for it (mammosweep status shows how far it is) "
             "or give another --out"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What a process needs to commit a chunk on behalf of the one that holds the folder's lock."""
+
+    out: Path
+    run_id: str
+    identity: Identity
+
+
+def commit(
+    writer: Writer,
+    chunk: Chunk,
+    outcomes: Sequence[ExamOutcome],
+    *,
+    seconds: Mapping[str, float],
+    pages: bool,
+    bundle_note: str = "",
+) -> Part:
+    """See `Ledger.commit`. Where two processes commit one chunk, the first part stays: rows are equal."""
+    _check_complete(chunk, outcomes)
+    parts = writer.out / PARTS
+    temporary, final = parts / f"{TEMPORARY}{chunk.id}-{secrets.token_hex(4)}", parts / chunk.id
+    exams = tuple(PartExam.of(outcome) for outcome in outcomes)
+    part = Part(folder=final, run_id=writer.run_id, identity=writer.identity, exams=exams, seconds=seconds)
+    try:
+        write_tables(temporary, outcomes)
+        for outcome in outcomes if pages else ():
+            write_exam_page(temporary / PAGES, outcome, bundle_note)
+        write_part_file(temporary, part)
+        if final.exists():
+            shutil.rmtree(temporary)
+            return read_part(final)
+        temporary.rename(final)
+        flush(parts)
+    except OSError as error:
+        raise LedgerError(
+            f"chunk {chunk.id} could not be committed: {error.strerror or error}; committed chunks are "
+            "safe: mend the cause and run the same command again"
+        ) from error
+    return part
 
 
 def is_locked(out: Path) -> bool:

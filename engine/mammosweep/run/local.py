@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
 from mammosweep.archive.catalog import Catalog, write_catalog
 from mammosweep.archive.source import Source, open_source
-from mammosweep.clock import SCREEN, WAIT_COMMIT, StageClock
+from mammosweep.clock import StageClock
 from mammosweep.config import SweepConfig
 from mammosweep.errors import LedgerError
-from mammosweep.records import ExamOutcome, ExamRef, ExamStatus, ImageStatus
+from mammosweep.records import ExamOutcome, ExamRef, ExamStatus
 from mammosweep.run.begun import Begun, read_begun, write_begun
-from mammosweep.run.chunks import Chunk, cut
+from mammosweep.run.chunks import cut
 from mammosweep.run.counts import Counts
+from mammosweep.run.executor import Executor, LocalExecutor, Work
 from mammosweep.run.finish import OUTCOME_FILES, gather, write_front
 from mammosweep.run.holdings import (
     CATALOG_FILE,
@@ -33,7 +32,7 @@ from mammosweep.run.ledger import Ledger, read_parts
 from mammosweep.run.part import Part, total_seconds
 from mammosweep.run.progress import Progress, Tally, silent
 from mammosweep.run.provenance import run_record
-from mammosweep.run.screener import Screener, load_screener
+from mammosweep.run.screener import About, Screener, load_screener
 from mammosweep.run.status import finished_run
 
 __all__ = ["LocalSweep", "SweepSummary", "prepare", "sweep", "sweep_to"]
@@ -88,11 +87,11 @@ def _outcomes(screener: Screener, exams: Iterable[ExamRef], source: Source) -> I
         screener.close()
 
 
-def _holdings(catalog: Catalog, screener: Screener) -> Holdings:
+def _holdings(catalog: Catalog, about: About) -> Holdings:
     return holdings_of(
         catalog,
-        allow_for_processing=screener.allow_for_processing,
-        allow_lossy_jpeg=screener.allow_lossy_jpeg,
+        allow_for_processing=about.allow_for_processing,
+        allow_lossy_jpeg=about.allow_lossy_jpeg,
     )
 
 
@@ -144,13 +143,13 @@ def prepare(
     """
     open_source(source, config=config.archive)
     check_apart(source, out)
-    screener = (load or load_screener)(config, bundle)
-    with closing(screener), Ledger(out, screener.identity) as ledger:
+    executor = LocalExecutor((load or load_screener)(config, bundle))
+    with closing(executor), Ledger(out, executor.about.identity) as ledger:
         clock = StageClock()
         with clock.measure("index"):
             previous = earlier_catalog(out / CATALOG_FILE)
             catalog = look(source, manifest, config.archive, previous, lambda n: progress(Tally(files=n)))
-        yield LocalSweep(ledger, catalog, screener, config, progress, clock)
+        yield LocalSweep(ledger, catalog, executor, config, progress, clock)
 
 
 class LocalSweep:
@@ -160,19 +159,20 @@ class LocalSweep:
         self,
         ledger: Ledger,
         catalog: Catalog,
-        screener: Screener,
+        executor: Executor,
         config: SweepConfig,
         progress: Progress,
         clock: StageClock,
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
-        self._holdings = _holdings(catalog, screener)
-        self._screener = screener
+        self._holdings = _holdings(catalog, executor.about)
+        self._executor = executor
         self._config = config
         self._progress = progress
         self._clock = clock
         self._tally = Tally()
+        self._began = perf_counter()
 
     def run(self) -> SweepSummary:
         """Do what is left: screen chunk by chunk, commit each, and write the outcome files.
@@ -186,10 +186,16 @@ class LocalSweep:
         with _writing(self._ledger.out):
             begun = self._begin(parts)
         done = {exam.exam_digest for part in parts for exam in part.exams}
-        chunks = list(cut(self._holdings.exams, done, self._config.run.chunk_exams, self._ledger.identity))
-        # One stream over all chunks: while one is committed, the next one is read and screened.
-        with closing(self._screen(exam for chunk in chunks for exam in chunk.exams)) as outcomes:
-            parts += self._screen_chunks(chunks, outcomes)
+        chunks = cut(self._holdings.exams, done, self._config.run.chunk_exams, self._ledger.identity)
+        work = Work(
+            source=self._catalog.source,
+            ledger=self._ledger,
+            clock=self._clock,
+            pages=self._config.report.pages,
+            counted=self._count,
+        )
+        self._began = perf_counter()
+        parts += self._executor.run(chunks, work)
         with _writing(self._ledger.out):
             return self._finish(begun, parts)
 
@@ -239,53 +245,15 @@ class LocalSweep:
                 "give another --out"
             )
 
-    def _screen_chunks(self, chunks: Iterable[Chunk], stream: Iterator[ExamOutcome]) -> list[Part]:
-        """Screen chunk by chunk; a thread commits each, and is at most one behind."""
-        parts: list[Part] = []
-        with self._clock.measure(SCREEN), ThreadPoolExecutor(1, thread_name_prefix="commit") as committer:
-            committing: Future[Part] | None = None
-            for chunk in chunks:
-                before = self._screener.clock.snapshot()
-                outcomes = list(islice(stream, len(chunk.exams)))
-                after = self._screener.clock.snapshot()
-                seconds = {stage: total - before.get(stage, 0.0) for stage, total in after.items()}
-                parts += self._committed(committing)
-                committing = committer.submit(self._commit, chunk, outcomes, seconds)
-            parts += self._committed(committing)
-        return parts
-
-    def _committed(self, committing: Future[Part] | None) -> list[Part]:
-        if committing is None:
-            return []
-        with self._clock.measure(WAIT_COMMIT):
-            return [committing.result()]
-
-    def _commit(self, chunk: Chunk, outcomes: Sequence[ExamOutcome], seconds: Mapping[str, float]) -> Part:
-        with self._clock.measure("commit"):
-            return self._ledger.commit(
-                chunk,
-                outcomes,
-                seconds=seconds,
-                pages=self._config.report.pages,
-                bundle_note=self._screener.bundle_note,
-            )
-
-    def _screen(self, exams: Iterable[ExamRef]) -> Generator[ExamOutcome, None, None]:
-        start = perf_counter()
-        for outcome in self._screener.screen(exams, self._catalog.source):
-            self._count(outcome, perf_counter() - start)
-            yield outcome
-            start = perf_counter()
-
-    def _count(self, outcome: ExamOutcome, seconds: float) -> None:
+    def _count(self, status: ExamStatus, views: int) -> None:
         tally = self._tally
         self._tally = replace(
             tally,
             done=tally.done + 1,
             done_now=tally.done_now + 1,
-            views=tally.views + sum(image.status is ImageStatus.USED for image in outcome.images),
-            not_scored=tally.not_scored + (outcome.status is ExamStatus.NOT_SCORED),
-            seconds=tally.seconds + seconds,
+            views=tally.views + views,
+            not_scored=tally.not_scored + (status is ExamStatus.NOT_SCORED),
+            seconds=perf_counter() - self._began,
         )
         self._progress(self._tally)
 
@@ -293,7 +261,7 @@ class LocalSweep:
         with self._clock.measure("report"):
             counts = gather(self._ledger.out, self._holdings, parts)
         seconds = total_seconds(parts) | self._clock.snapshot()
-        about = run_record(begun, self._screener, self._config)
+        about = run_record(begun, self._executor.about, self._config)
         write_front(self._ledger.out, about | counts.as_json() | {"seconds": seconds, "finished_at": _now()})
         self._progress(replace(self._tally, finished=True))
         return SweepSummary(out=self._ledger.out, counts=counts, seconds=seconds, nothing_new=False)

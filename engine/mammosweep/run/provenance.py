@@ -9,7 +9,7 @@ from typing import Any
 
 from mammosweep.config import SweepConfig
 from mammosweep.run.begun import Begun
-from mammosweep.run.screener import Screener
+from mammosweep.run.screener import About
 
 __all__ = ["LIBRARIES", "run_record"]
 
@@ -21,7 +21,7 @@ LIBRARIES = (
 """The distributions whose version can change a result."""
 
 
-def run_record(begun: Begun, screener: Screener, config: SweepConfig) -> dict[str, Any]:
+def run_record(begun: Begun, about: About, config: SweepConfig) -> dict[str, Any]:
     """Everything of run.json but the counts and seconds."""
     return {
         "complete": True,
@@ -30,11 +30,11 @@ def run_record(begun: Begun, screener: Screener, config: SweepConfig) -> dict[st
         "archive_digest": begun.archive_digest,
         "started_at": begun.started_at,
         "settings": asdict(config),
-        "bundle_note": screener.bundle_note,
+        "bundle_note": about.bundle_note,
         "python": platform.python_version(),
         "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
-        **asdict(screener.provenance),
-        "plan_agreement": dict(screener.plan_agreement),
+        **asdict(about.provenance),
+        "plan_agreement": dict(about.plan_agreement),
     }
 
 

@@ -17,26 +17,32 @@ from mammosweep.config import SweepConfig
 from mammosweep.records import ExamOutcome, ExamRef, Provenance
 from mammosweep.run.chunks import Identity
 
-__all__ = ["Screener", "load_screener"]
+__all__ = ["About", "Screener", "load_screener"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Screener:
-    """What turns exams into outcomes."""
+class About:
+    """What a sweep must know of the bundle and of what computes with it."""
 
-    screen: Callable[[Iterable[ExamRef], Source], Iterator[ExamOutcome]]  # in the order of the exams
     provenance: Provenance
     bundle_note: str = ""
     allow_for_processing: bool = False  # the bundle was fitted on such images too
     allow_lossy_jpeg: bool = False  # and 8 bit lossy JPEG is fine enough for it
-    clock: StageClock = field(default_factory=StageClock)
     plan_agreement: Mapping[str, Any] = field(default_factory=dict)  # compiled plans against fp32 PyTorch
-    close: Callable[[], None] = lambda: None  # ends its threads and processes, once a sweep is over
 
     @property
     def identity(self) -> Identity:
-        """What its results depend on besides the exam."""
+        """What results depend on besides the exam."""
         return Identity(self.provenance.bundle_digest, self.provenance.settings_digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screener(About):
+    """What turns exams into outcomes."""
+
+    screen: Callable[[Iterable[ExamRef], Source], Iterator[ExamOutcome]]  # in the order of the exams
+    clock: StageClock = field(default_factory=StageClock)
+    close: Callable[[], None] = lambda: None  # ends its threads and processes, once a sweep is over
 
 
 def load_screener(config: SweepConfig, bundle: Path | None = None) -> Screener:
