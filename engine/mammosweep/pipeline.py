@@ -20,7 +20,7 @@ from mammosweep.archive.exams import view_flags
 from mammosweep.archive.source import Source
 from mammosweep.archive.verdict import refused
 from mammosweep.bundle import Bundle, open_bundle
-from mammosweep.bundle.load import BREAST, DECISION, MATCHER
+from mammosweep.bundle.load import BREAST, DECISION, MATCHER, RESCORE
 from mammosweep.clock import WAIT_VIEWS, StageClock
 from mammosweep.config import SweepConfig
 from mammosweep.detect.batching import Batcher, Ticket
@@ -35,6 +35,7 @@ from mammosweep.exam.breast import BREAST_FEATURES
 from mammosweep.exam.calibrate import Calibration
 from mammosweep.exam.features import LESION_FEATURES
 from mammosweep.exam.pairs import PAIR_FEATURES
+from mammosweep.exam.rescore import FINDING_FEATURES, Rescoring
 from mammosweep.lesion.describe import LesionStage, load_lesion_networks
 from mammosweep.pixels.normalise import NormalisedView
 from mammosweep.pixels.views import PendingView, ViewReader
@@ -131,11 +132,19 @@ def _exam_models(bundle: Bundle) -> ExamModels:
         matcher=None if alone else load_booster(bundle.file(MATCHER), PAIR_FEATURES),
         decision=None if alone else load_booster(bundle.file(DECISION), LESION_FEATURES),
         breast=load_booster(bundle.file(BREAST), BREAST_FEATURES) if has_breast else None,
+        rescoring=_rescoring(bundle),
         match_threshold=manifest.match_threshold,
         thresholds=CategoryThresholds(manifest.category_thresholds),
         aggregation=aggregation,
         calibration=Calibration(*manifest.decision_calibration),
     )
+
+
+def _rescoring(bundle: Bundle) -> Rescoring | None:
+    if RESCORE not in bundle.manifest.files:
+        return None
+    model = load_booster(bundle.file(RESCORE), FINDING_FEATURES)
+    return Rescoring(model=model, weight=bundle.manifest.rescore_weight)
 
 
 def screen_all(exams: Iterable[ExamRef], source: Source, stages: Stages) -> Iterator[ExamOutcome]:

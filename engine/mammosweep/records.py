@@ -166,7 +166,7 @@ class Finding:
     box_px: tuple[float, float, float, float]  # xyxy, stored pixels
     size_mm: tuple[float, float]  # height, width of the box in the object plane
     type: LesionType
-    score: float  # detector's probability of that type
+    score: float  # detector's probability of that type, moved by what is known of the whole exam
     flip_votes: int  # how many of the flipped looks agreed
     embedding: FloatArray = field(repr=False)  # (D,) box-head representation
     quadrant: str | None = None  # see vocabulary.py
@@ -177,6 +177,8 @@ class Finding:
     character: dict[str, str] = field(default_factory=dict)  # e.g. {"shape": "irregular"}
     character_scores: dict[str, float] = field(default_factory=dict)  # e.g. {"shape.irregular": 0.83}
     calcification: dict[str, float] = field(default_factory=dict)  # measured, see lesion/calcification
+    second_look: float | None = None  # the character network's probability that there is a lesion at all
+    detector_score: float | None = None  # before it was moved, see exam/rescore.py; None: it was not
     lesion_id: str | None = None
 
 

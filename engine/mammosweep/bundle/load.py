@@ -21,6 +21,7 @@ __all__ = [
     "LESION",
     "MATCHER",
     "REQUIRED",
+    "RESCORE",
     "VIEWS",
     "Bundle",
     "file_digest",
@@ -33,6 +34,7 @@ LESION = "lesion.safetensors"
 MATCHER = "matcher.ubj"
 DECISION = "decision.ubj"
 BREAST = "breast.ubj"  # where the aggregation is learned
+RESCORE = "rescore.ubj"  # where findings' scores are moved by the rest of the exam
 CARD = "MODEL_CARD.md"
 VIEWS = "views.safetensors"  # optional, see views.py
 

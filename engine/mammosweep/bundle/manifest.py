@@ -72,6 +72,7 @@ class CharacterSpec:
     margin: tuple[str, ...] = ("circumscribed", "indistinct", "spiculated")
     morphology: tuple[str, ...] = ("round", "fine_pleomorphic", "fine_linear")
     distribution: tuple[str, ...] = ("clustered", "segmental", "linear")
+    second_look: bool = False  # it also tells lesions from what the detector took for one
 
     def __post_init__(self) -> None:
         if (self.crop_mm > 0) is not (self.crop_px > 0) or self.crop_mm < 0:
@@ -112,6 +113,7 @@ class BundleManifest:
     character: CharacterSpec = field(default_factory=CharacterSpec)
     measure_calcifications: bool = False  # on the images' own pixels
     decision_calibration: tuple[float, float] = (1.0, 0.0)  # slope and intercept on the decision's log-odds
+    rescore_weight: float = 0.0  # see exam/rescore.py
     match_threshold: float
     aggregation: str  # see exam/score.py
     category_thresholds: tuple[float, ...]  # ascending probabilities, see exam/score.py

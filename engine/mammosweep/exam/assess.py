@@ -10,6 +10,7 @@ from mammosweep.exam.calibrate import Calibration
 from mammosweep.exam.classify import classify
 from mammosweep.exam.match import match
 from mammosweep.exam.model import ProbabilityModel
+from mammosweep.exam.rescore import Rescoring
 from mammosweep.exam.score import (
     Aggregation,
     CategoryThresholds,
@@ -33,6 +34,7 @@ class ExamModels:
     thresholds: CategoryThresholds
     aggregation: Aggregation = Aggregation.MAX
     calibration: Calibration = field(default_factory=Calibration)  # from the decision's to malignancies
+    rescoring: Rescoring | None = None  # moves findings' scores; None: they stay the detector's
     breast: ProbabilityModel | None = None  # rows of BREAST_FEATURES to the probability of a malignant lesion
 
     def __post_init__(self) -> None:
@@ -79,6 +81,8 @@ def assess(
     ordered = sorted(findings, key=_total_order)
     _require_imaged(ordered, imaged)
     matches = match(ordered, models.matcher, models.match_threshold)
+    if models.rescoring is not None:
+        matches = models.rescoring(matches, models.matcher)
     lesions = classify(matches, models.decision, models.thresholds, models.calibration)
     left, benign_left = _scores_of(Laterality.LEFT, lesions, imaged, models)
     right, benign_right = _scores_of(Laterality.RIGHT, lesions, imaged, models)

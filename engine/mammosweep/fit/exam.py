@@ -24,9 +24,11 @@ from mammosweep.exam.classify import classify
 from mammosweep.exam.features import LESION_FEATURES
 from mammosweep.exam.match import Match, match
 from mammosweep.exam.pairs import PAIR_FEATURES
+from mammosweep.exam.rescore import Rescoring
 from mammosweep.exam.score import Aggregation, CategoryThresholds, breast_score
 from mammosweep.fit.exam_calibration import fit_calibration, fit_category_thresholds
 from mammosweep.fit.exam_folds import CrossFit, cross_fit, patient_folds
+from mammosweep.fit.exam_rescoring import fit_rescoring
 from mammosweep.fit.exam_rows import (
     LabelledExam,
     LabelledFinding,
@@ -63,9 +65,14 @@ MALIGNANCIES = ("malignancy_max", "malignancy_min")
 class FittedMatcher:
     """What pairs findings, and how it paired the exams that it was fitted on."""
 
-    model: Booster
+    fitted: CrossFit
     threshold: float
     matches: tuple[tuple[Match, ...], ...]  # of each exam, by a model that has not seen it
+
+    @property
+    def model(self) -> Booster:
+        """The one that was fitted on all exams."""
+        return self.fitted.model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +91,7 @@ class FittedExam:
     """All models of `mammosweep.exam`."""
 
     matcher: FittedMatcher
+    rescoring: Rescoring | None  # None: scores stay the detector's
     decision: FittedDecision
     breast: Booster | None  # None: too few breasts to learn from
     breast_auc: dict[Aggregation, float]  # malignant against other breasts, out of fold, by aggregation
@@ -101,12 +109,13 @@ class FittedExam:
             thresholds=self.decision.thresholds,
             aggregation=aggregation,
             calibration=self.decision.calibration,
+            rescoring=self.rescoring,
             breast=self.breast,
         )
 
 
-def fit_exam(exams: Sequence[LabelledExam], *, seed: int = 0) -> FittedExam:
-    """Fit matching, then the decision on what was matched, then breasts on what was decided.
+def fit_exam(exams: Sequence[LabelledExam], *, rescore_weight: float = 0.0, seed: int = 0) -> FittedExam:
+    """Fit matching, what moves scores, the decision on what was matched, and breasts on what was decided.
 
     The same exams in the same order and the same seed give the same models, to the byte.
 
@@ -115,10 +124,15 @@ def fit_exam(exams: Sequence[LabelledExam], *, seed: int = 0) -> FittedExam:
     """
     folds = patient_folds(exams, seed=seed)
     matcher = fit_matcher(exams, folds, seed=seed)
-    decision = fit_decision(exams, matcher.matches, folds, seed=seed)
+    matches, rescoring = matcher.matches, None
+    if rescore_weight:
+        moved = fit_rescoring(exams, matches, matcher.fitted, folds, weight=rescore_weight, seed=seed)
+        exams, matches, rescoring = moved.exams, moved.matches, moved.rescoring
+    decision = fit_decision(exams, matches, folds, seed=seed)
     breast = fit_breast(exams, decision.lesions, folds, seed=seed)
     return FittedExam(
         matcher=matcher,
+        rescoring=rescoring,
         decision=decision,
         breast=breast.model if breast else None,
         breast_auc=compare_aggregations(exams, decision.lesions, breast),
@@ -136,7 +150,7 @@ def fit_matcher(exams: Sequence[LabelledExam], folds: NDArray[np.int64], *, seed
     fitted = cross_fit(rows, PAIR_FEATURES, folds, seed=seed)
     threshold = _match_threshold(exams, fitted)
     matches = [match(_findings(exam), fitted.unseen(i), threshold) for i, exam in enumerate(exams)]
-    return FittedMatcher(model=fitted.model, threshold=threshold, matches=tuple(map(tuple, matches)))
+    return FittedMatcher(fitted=fitted, threshold=threshold, matches=tuple(map(tuple, matches)))
 
 
 def fit_decision(

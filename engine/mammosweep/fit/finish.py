@@ -14,6 +14,7 @@ from mammosweep.bundle.load import (
     DETECTOR,
     LESION,
     MATCHER,
+    RESCORE,
     VIEWS,
     open_bundle,
 )
@@ -22,6 +23,7 @@ from mammosweep.bundle.seal import new_bundle, seal
 from mammosweep.bundle.views import write_views
 from mammosweep.detect.buckets import make_batches
 from mammosweep.exam.assess import ExamModels
+from mammosweep.exam.booster import Booster
 from mammosweep.exam.score import Aggregation
 from mammosweep.fit.card import model_card
 from mammosweep.fit.exam import FittedExam
@@ -62,6 +64,8 @@ def write_bundle(
             shutil.copyfile(work / name, folder / name)
         fitted.matcher.model.save(folder / MATCHER)
         fitted.decision.model.save(folder / DECISION)
+        if fitted.rescoring is not None and isinstance(fitted.rescoring.model, Booster):
+            fitted.rescoring.model.save(folder / RESCORE)
         if settings.exam.aggregation is Aggregation.LEARNED and fitted.breast is not None:
             fitted.breast.save(folder / BREAST)
         if exams:
@@ -94,6 +98,7 @@ def _manifest(settings: FitSettings, models: ExamModels) -> BundleManifest:
         character=settings.character,
         measure_calcifications=bundle.measure_calcifications,
         decision_calibration=(models.calibration.slope, models.calibration.intercept),
+        rescore_weight=settings.exam.rescore_weight,
         match_threshold=models.match_threshold,
         aggregation=str(models.aggregation),
         category_thresholds=models.thresholds.lower_bounds,

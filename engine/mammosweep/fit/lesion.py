@@ -21,7 +21,7 @@ from mammosweep.fit.checkpoint import Checkpoint
 from mammosweep.fit.depthwise import quicken_depthwise
 from mammosweep.fit.pretrained import begin_trunk
 from mammosweep.fit.samples import ExamSample, TrueLesion, ViewSample
-from mammosweep.lesion.character import MALIGNANCY, CharacterNetwork
+from mammosweep.lesion.character import IS_LESION, MALIGNANCY, CharacterNetwork
 from mammosweep.lesion.depth import DepthNetwork
 from mammosweep.lesion.quadrant import CLASSES, QuadrantNetwork
 from mammosweep.lesion.view_and_mask import box_masks, coarse_view
@@ -307,6 +307,10 @@ def _character_loss(
     malignant = torch.tensor([_is_malignant(chosen[i]) for i in known])
     smooth = malignant * (1 - fit.smoothing) + 0.5 * fit.smoothing
     losses = [functional.binary_cross_entropy_with_logits(logits[MALIGNANCY][known], smooth)] if known else []
+    if IS_LESION in logits:
+        truth = torch.tensor([float(one.lesion is not None) for one in chosen])
+        smooth = truth * (1 - fit.smoothing) + 0.5 * fit.smoothing
+        losses.append(functional.binary_cross_entropy_with_logits(logits[IS_LESION], smooth))
     for name, words in spec.words.items():
         told = [i for i, s in enumerate(chosen) if s.lesion is not None and s.lesion.words.get(name) in words]
         if told:

@@ -125,14 +125,15 @@ def labelled(exam: ExamFindings) -> LabelledExam:
 
 
 def measure(exams: Iterable[ExamFindings], models: ExamModels) -> Figures:
-    """Sensitivity, pairing, place and malignancy on annotated exams."""
-    exams = list(exams)
-    detections, truths = _images(exams)
+    """Sensitivity, pairing, place and malignancy on annotated exams, as a sweep would judge them."""
+    judged = [_judge(exam, models) for exam in exams]
+    moved = [one.exam for one in judged]
+    detections, truths = _images(moved)
     curves = froc(detections, truths)
-    precision, recall = _pairing(exams, models)
-    true = [(f, t) for exam in exams for f, t in exam.findings if t is not None and t.type is f.type]
+    precision, recall = _pairing(judged)
+    true = [(f, t) for exam in moved for f, t in exam.findings if t is not None and t.type is f.type]
     return Figures(
-        num_exams=len(exams),
+        num_exams=len(moved),
         num_views=len(truths),
         overall=curves.overall,
         by_type={str(kind): curve for kind, curve in curves.by_type.items()},
@@ -142,8 +143,31 @@ def measure(exams: Iterable[ExamFindings], models: ExamModels) -> Figures:
         depth_error=_mean(
             [abs(f.depth - t.depth) for f, t in true if f.depth is not None and t.depth is not None]
         ),
-        malignancy_auc=_malignancy_auc(exams, models),
+        malignancy_auc=_malignancy_auc(judged, models),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """An exam as a sweep judges it."""
+
+    exam: ExamFindings  # its findings with their final scores
+    matches: Sequence[Match]  # of these very findings
+
+    def truth(self, finding: Finding) -> TrueLesion | None:
+        return next(true for one, true in self.exam.findings if one is finding)
+
+
+def _judge(exam: ExamFindings, models: ExamModels) -> _Judged:
+    old = match([finding for finding, _ in exam.findings], models.matcher, models.match_threshold)
+    new = models.rescoring(old, models.matcher) if models.rescoring else old
+    final = {
+        id(before): after
+        for one, other in zip(old, new, strict=True)
+        for before, after in zip(one.findings, other.findings, strict=True)
+    }
+    findings = tuple((final[id(finding)], true) for finding, true in exam.findings)
+    return _Judged(ExamFindings(exam.sample, findings), new)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -172,19 +196,18 @@ def _images(exams: Sequence[ExamFindings]) -> tuple[list[ImageDetections], list[
     return detections, truths
 
 
-def _pairing(exams: Sequence[ExamFindings], models: ExamModels) -> tuple[float, float]:
+def _pairing(judged: Sequence[_Judged]) -> tuple[float, float]:
     """Precision over pairs that touch a lesion, and recall over lesions found in both views."""
     right = wrong = found = findable = 0
-    for exam in exams:
-        truth = {id(f): t.lesion_id if t and t.linked else None for f, t in exam.findings}
-        linked: set[str | None] = set()
-        for pair in match([f for f, _ in exam.findings], models.matcher, models.match_threshold):
-            ids = [truth[id(f)] for f in pair.findings]
+    for one in judged:
+        linked: set[str] = set()
+        for pair in one.matches:
+            ids = [t.lesion_id if t and t.linked else None for t in map(one.truth, pair.findings)]
             if len(ids) == 2 and any(ids):
                 right, wrong = right + (ids[0] == ids[1]), wrong + (ids[0] != ids[1])
-                linked |= {ids[0]} if ids[0] == ids[1] else set()
+                linked |= {ids[0]} if ids[0] == ids[1] and ids[0] else set()
         found += len(linked)
-        findable += len(_seen_in(exam, "CC") & _seen_in(exam, "MLO"))
+        findable += len(_seen_in(one.exam, "CC") & _seen_in(one.exam, "MLO"))
     return right / max(right + wrong, 1), found / max(findable, 1)
 
 
@@ -192,22 +215,18 @@ def _seen_in(exam: ExamFindings, position: str) -> set[str]:
     return {t.lesion_id for f, t in exam.findings if t is not None and t.linked and f.position == position}
 
 
-def _malignancy_auc(exams: Sequence[ExamFindings], models: ExamModels) -> float:
+def _malignancy_auc(judged: Sequence[_Judged], models: ExamModels) -> float:
     """Malignant against benign among the true lesions that were found."""
     scores: list[float] = []
     labels: list[bool] = []
-    for exam in exams:
-        truth = {id(f): t for f, t in exam.findings}
-        matches = match([f for f, _ in exam.findings], models.matcher, models.match_threshold)
-        for one in matches:
-            known = [t for t in (truth[id(f)] for f in one.findings) if t is not None]
+    for exam in judged:
+        lesions = classify(exam.matches, models.decision, models.thresholds, models.calibration)
+        malignancies = {
+            (f.sop_instance_uid, f.box_px): lesion.malignancy for lesion in lesions for f in lesion.findings
+        }
+        for one in exam.matches:
+            known = [t for t in map(exam.truth, one.findings) if t is not None]
             if any(t.malignant for t in known) or (known and all(t.malignant is False for t in known)):
-                scores.append(_malignancy(one, matches, models))
+                scores.append(malignancies[one.findings[0].sop_instance_uid, one.findings[0].box_px])
                 labels.append(any(t.malignant for t in known))
     return auc(np.asarray(scores), np.asarray(labels)) if scores else float("nan")
-
-
-def _malignancy(one: Match, matches: Sequence[Match], models: ExamModels) -> float:
-    lesions = classify(matches, models.decision, models.thresholds, models.calibration)
-    boxes = {f.box_px for f in one.findings}
-    return next(lesion.malignancy for lesion in lesions if {f.box_px for f in lesion.findings} == boxes)

@@ -83,7 +83,7 @@ def fit_bundle(
     networks = fit.networks(samples)
     log("fitting matching and decision")
     judged = [labelled(exam) for exam in fit.described(found, samples, networks)]
-    fitted = fit_exam(judged, seed=settings.seed)
+    fitted = fit_exam(judged, rescore_weight=settings.exam.rescore_weight, seed=settings.seed)
     log(f"measuring on {len(fit.parts.validation)} exams of validation patients")
     stage = fit.stage(networks)
     held_out = [findings_of(sample, detector, stage, settings.network) for sample in fit.held_out()]

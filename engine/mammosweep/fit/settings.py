@@ -82,6 +82,11 @@ class ExamSettings:
     """How lesions become an exam's score."""
 
     aggregation: Aggregation = Aggregation.MAX
+    rescore_weight: float = 0.0  # of what the rest of the exam says of a finding, see exam/rescore.py
+
+    def __post_init__(self) -> None:
+        if self.rescore_weight < 0:
+            raise ConfigError(f"exam.rescore_weight is {self.rescore_weight}; it must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,11 @@ from mammosweep.bundle.manifest import CharacterSpec
 from mammosweep.records import LesionType
 from mammosweep.vocabulary import DESCRIBES
 
-__all__ = ["MALIGNANCY", "CharacterNetwork", "character_words", "word_scores"]
+__all__ = ["IS_LESION", "MALIGNANCY", "CharacterNetwork", "character_words", "word_scores"]
 
 MALIGNANCY = "malignancy"
+IS_LESION = "lesion"
+"""The task of the second look: whether there is a lesion at all."""
 
 GRAY_MIDDLE, GRAY_SPREAD = 0.5, 0.5
 """Normalised gray enters the crop's trunk as (gray - 0.5) / 0.5: about -1 to 1, as ImageNet's did."""
@@ -36,15 +38,17 @@ class CharacterNetwork(nn.Module):
         self.crop = CropTrunk(spec.trunk, width) if spec.crop_px else None
         inputs = width if self.crop is None else 2 * width
         heads = {name: nn.Linear(inputs, len(words)) for name, words in spec.words.items()}
+        if spec.second_look:
+            heads[IS_LESION] = nn.Linear(inputs, 1)
         self.heads = nn.ModuleDict({MALIGNANCY: nn.Linear(inputs, 1), **heads})
 
     def forward(self, embeddings_KD: Tensor, crops_K1SS: Tensor | None = None) -> dict[str, Tensor]:
-        """``malignancy`` (K,) logits and (K, words) logits for each attribute."""
+        """Logits: ``malignancy`` (K,); with a second look ``lesion`` (K,); (K, words) for each attribute."""
         vector = self.trunk(embeddings_KD)
         if self.crop is not None:
             vector = torch.cat([vector, self.crop(crops_K1SS)], dim=1)
         found = {name: head(vector) for name, head in self.heads.items()}
-        return found | {MALIGNANCY: found[MALIGNANCY].squeeze(1)}
+        return found | {name: found[name].squeeze(1) for name in (MALIGNANCY, IS_LESION) if name in found}
 
 
 class CropTrunk(nn.Module):

@@ -17,7 +17,7 @@ from mammosweep.detect.buckets import ExamBatch
 from mammosweep.detect.detector import Candidates
 from mammosweep.errors import BundleError
 from mammosweep.geometry import PixelGrid, clipped
-from mammosweep.lesion.character import MALIGNANCY, CharacterNetwork, character_words, word_scores
+from mammosweep.lesion.character import IS_LESION, MALIGNANCY, CharacterNetwork, character_words, word_scores
 from mammosweep.lesion.depth import DepthNetwork
 from mammosweep.lesion.geometry import Place, nipple_on_grid, places, settle
 from mammosweep.lesion.quadrant import QuadrantNetwork, quadrant_words
@@ -51,6 +51,7 @@ class Character:
     malignancy: float | None = None
     words: dict[str, str] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    second_look: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +157,15 @@ class LesionStage:
         logits = self.networks.character(embeddings, self._crops(described, views, device))
         logits = {name: values.float().cpu() for name, values in logits.items()}
         malignancies = logits[MALIGNANCY].sigmoid().tolist()
+        looks = logits[IS_LESION].sigmoid().tolist() if IS_LESION in logits else [None] * len(malignancies)
         words = self.spec.words
         kinds = [kind for one in described for kind in one.kinds]
         every = [
             Character(
-                malignancies[k], character_words(logits, k, kind, words), word_scores(logits, k, kind, words)
+                malignancies[k],
+                character_words(logits, k, kind, words),
+                word_scores(logits, k, kind, words),
+                looks[k],
             )
             for k, kind in enumerate(kinds)
         ]
@@ -200,6 +205,7 @@ class LesionStage:
             malignancy=character.malignancy,
             character=character.words,
             character_scores=character.scores,
+            second_look=character.second_look,
             calcification=self._calcification(one.boxes_px[k], one.kinds[k], read),
         )
 

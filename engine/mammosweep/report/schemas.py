@@ -88,7 +88,7 @@ _FINDINGS: list[Column] = [
     _VIEW,
     *_box("", "the box"),
     ("type", _TEXT, "mass, calcification, asymmetry or distortion"),
-    ("score", _REAL, "the detector's probability of that type, 0 to 1"),
+    ("score", _REAL, "how sure the finding is, 0 to 1, all of the exam considered"),
     ("flip_votes", pa.int32(), "how many of the flipped looks agreed"),
     ("quadrant", _TEXT, "where in the breast, as far as this view tells"),
     ("depth", _REAL, "0 at the nipple, 1 at the pectoralis major"),
@@ -103,6 +103,8 @@ _FINDINGS: list[Column] = [
         _REALS_BY_NAME,
         "measurements of the calcifications by name; empty where none was made",
     ),
+    ("detector_score", _REAL, "the detector's own probability, before the rest of the exam moved it"),
+    ("second_look", _REAL, "probability that there is a lesion at all, from a crop; null: none was taken"),
 ]
 
 _LESIONS: list[Column] = [

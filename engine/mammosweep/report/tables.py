@@ -158,6 +158,8 @@ def _finding_row(finding: Finding, exam_id: str) -> Row:
         "nipple_mm": finding.nipple_mm,
         "character_scores": _by_name(finding.character_scores),
         "calcification": _by_name(finding.calcification),
+        "detector_score": finding.score if finding.detector_score is None else finding.detector_score,
+        "second_look": finding.second_look,
     }
 
 
