@@ -42,7 +42,7 @@ def warm_screener(config: SweepConfig, bundle: Path) -> Iterator[Screener]:
 def sweep_warm(screener: Screener, archive: Path, config: SweepConfig) -> list[ExamOutcome]:
     """`mammosweep.sweep` with its bundle loaded: headers, exams, outcomes."""
     catalog = look(archive, None, config.archive)
-    return list(screener.screen(holdings_of(catalog).exams, catalog.source))
+    return list(screener.screen(holdings_of(catalog).exams(), catalog.source))
 
 
 def sweep_into(out: Path, archive: Path, config: SweepConfig, screener: Screener) -> SweepSummary:

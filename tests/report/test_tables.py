@@ -9,13 +9,14 @@ import pytest
 
 from mammosweep.errors import LedgerError, Reason
 from mammosweep.records import ImageRecord, ImageStatus
-from mammosweep.report.tables import SCHEMA_VERSION, TABLES, compact, read_table, write_tables
+from mammosweep.report.tables import SCHEMA_VERSION, TABLES, Gathered, compact, read_table, write_tables
 
 STRAY = ImageRecord(path="notes.txt", status=ImageStatus.REJECTED, reason=Reason.NOT_DICOM, message="No.")
 
 
-def digests(*outcomes):
-    return {outcome.exam_id: outcome.exam_digest for outcome in outcomes}
+def compacted(out, *chosen, strays=()):
+    """Compact pairs of a part and the exams to take from it, as one group."""
+    compact([Gathered(chosen, strays)], out)
 
 
 def test_given_outcomes_when_written_then_every_image_finding_lesion_and_exam_has_its_row(
@@ -86,8 +87,7 @@ def test_given_a_part_without_todays_columns_when_compacted_then_they_are_null(t
     table = pq.read_table(tmp_path / "old/exams.parquet")
     pq.write_table(table.drop_columns(["benign_left", "benign_right"]), tmp_path / "old/exams.parquet")
 
-    parts = [tmp_path / "old", tmp_path / "new"]
-    compact(parts, tmp_path, current=digests(scored("a"), scored("b")), strays=[])
+    compacted(tmp_path, (tmp_path / "old", ["a"]), (tmp_path / "new", ["b"]))
 
     exams = read_table(tmp_path, "exams")
     assert exams.schema.equals(TABLES["exams"])
@@ -120,51 +120,55 @@ def test_given_any_order_of_work_when_compacted_then_the_files_are_equal_to_the_
     write_tables(tmp_path / "two/p", exams[:1])
     write_tables(tmp_path / "two/q", [replace(exams[2], lesions=exams[2].lesions[::-1]), exams[1]])
 
-    compact([tmp_path / "one/p"], tmp_path / "x", current=digests(*exams), strays=[STRAY])
-    parts = [tmp_path / "two/q", tmp_path / "two/p"]
-    compact(parts, tmp_path / "y", current=digests(*exams), strays=[STRAY])
+    compacted(tmp_path / "x", (tmp_path / "one/p", ["a", "b", "c"]), strays=[STRAY])
+    compacted(tmp_path / "y", (tmp_path / "two/q", ["a", "c"]), (tmp_path / "two/p", ["b"]), strays=[STRAY])
 
     for name in TABLES:
         file = f"{name}.parquet"
         assert (tmp_path / "x" / file).read_bytes() == (tmp_path / "y" / file).read_bytes()
 
 
-def test_given_a_superseded_revision_when_compacted_then_only_the_current_one_has_rows(
-    tmp_path, scored, unscored
-):
-    old, new = unscored("exam-1"), scored("exam-1", exam_digest="revised")
-    write_tables(tmp_path / "a", [old])
-    write_tables(tmp_path / "b", [new])
-
-    compact([tmp_path / "a", tmp_path / "b"], tmp_path, current=digests(new), strays=[])
-
-    assert read_table(tmp_path, "exams")["exam_digest"].to_pylist() == ["revised"]
-    assert read_table(tmp_path, "images")["status"].to_pylist() == ["used"] * 4
-
-
-def test_given_one_exam_in_two_parts_when_compacted_then_it_is_kept_once(tmp_path, scored):
+def test_given_exams_that_were_not_chosen_when_compacted_then_they_have_no_row(tmp_path, scored):
     write_tables(tmp_path / "a", [scored("x"), scored("y")])
-    write_tables(tmp_path / "b", [scored("x")])
 
-    compact([tmp_path / "a", tmp_path / "b"], tmp_path, current=digests(scored("x"), scored("y")), strays=[])
+    compacted(tmp_path, (tmp_path / "a", ["y"]))
 
-    assert read_table(tmp_path, "exams")["exam_id"].to_pylist() == ["x", "y"]
-    assert read_table(tmp_path, "images").num_rows == 8
-    assert read_table(tmp_path, "findings").num_rows == 6
+    assert read_table(tmp_path, "exams")["exam_id"].to_pylist() == ["y"]
+    assert read_table(tmp_path, "images").num_rows == 4
+    assert read_table(tmp_path, "findings").num_rows == 3
 
 
-def test_given_an_exam_that_left_the_source_when_compacted_then_it_has_no_row(tmp_path, scored):
-    write_tables(tmp_path / "a", [scored("gone")])
+def test_given_several_groups_when_compacted_then_each_is_a_row_group_and_is_checked(tmp_path, scored):
+    write_tables(tmp_path / "a", [scored("x"), scored("y")])
+    groups = [Gathered([(tmp_path / "a", ["y"])]), Gathered([(tmp_path / "a", ["x"])], [STRAY])]
+    checked = []
 
-    compact([tmp_path / "a"], tmp_path, current={}, strays=[])
+    compact(groups, tmp_path, lambda tables: checked.append(tables["images"].num_rows))
 
-    assert [read_table(tmp_path, name).num_rows for name in TABLES] == [0, 0, 0, 0]
+    assert read_table(tmp_path, "exams")["exam_id"].to_pylist() == ["y", "x"]
+    assert pq.ParquetFile(tmp_path / "exams.parquet").num_row_groups == 2
+    assert checked == [4, 5]
+
+
+def test_given_a_check_that_fails_when_compacted_then_the_old_tables_stay(tmp_path, scored):
+    compacted(tmp_path, strays=[STRAY])
+    write_tables(tmp_path / "a", [scored("x")])
+
+    with pytest.raises(LedgerError, match="does not add up"):
+        compact([Gathered([(tmp_path / "a", ["x"])])], tmp_path, _refuse)
+
+    assert read_table(tmp_path, "images")["path"].to_pylist() == ["notes.txt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*(f"{n}.parquet" for n in TABLES), "a"])
+
+
+def _refuse(tables):
+    raise LedgerError("it does not add up")
 
 
 def test_given_strays_of_an_earlier_run_in_a_part_when_compacted_then_only_todays_are_rows(tmp_path, scored):
     write_tables(tmp_path / "a", [scored()], [replace(STRAY, path="deleted.txt")])
 
-    compact([tmp_path / "a"], tmp_path, current=digests(scored()), strays=[STRAY])
+    compacted(tmp_path, (tmp_path / "a", [scored().exam_id]), strays=[STRAY])
 
     paths = read_table(tmp_path, "images")["path"].to_pylist()
     assert paths[-1] == "notes.txt"
@@ -173,7 +177,7 @@ def test_given_strays_of_an_earlier_run_in_a_part_when_compacted_then_only_today
 
 
 def test_given_no_parts_when_compacted_then_the_tables_are_empty_but_whole(tmp_path):
-    compact([], tmp_path, current={}, strays=[])
+    compacted(tmp_path)
 
     for name, schema in TABLES.items():
         assert read_table(tmp_path, name).schema.equals(schema)
@@ -181,7 +185,7 @@ def test_given_no_parts_when_compacted_then_the_tables_are_empty_but_whole(tmp_p
 
 def test_given_a_compacted_sweep_when_listed_then_no_temporary_file_is_left(tmp_path, scored):
     write_tables(tmp_path / "parts", [scored()])
-    compact([tmp_path / "parts"], tmp_path, current=digests(scored()), strays=[])
+    compacted(tmp_path, (tmp_path / "parts", [scored().exam_id]))
 
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*(f"{n}.parquet" for n in TABLES), "parts"])
 
@@ -189,12 +193,12 @@ def test_given_a_compacted_sweep_when_listed_then_no_temporary_file_is_left(tmp_
 def test_given_a_torn_part_when_compacted_then_the_sentence_names_it_and_the_old_tables_stay(
     tmp_path, scored
 ):
-    compact([], tmp_path, current={}, strays=[STRAY])
+    compacted(tmp_path, strays=[STRAY])
     write_tables(tmp_path / "a", [scored()])
     (tmp_path / "a" / "lesions.parquet").write_bytes(b"PAR1 torn")
 
     with pytest.raises(LedgerError, match=r"a/lesions\.parquet cannot be read"):
-        compact([tmp_path / "a"], tmp_path, current=digests(scored()), strays=[])
+        compacted(tmp_path, (tmp_path / "a", [scored().exam_id]))
     assert read_table(tmp_path, "images").num_rows == 1
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from mammosweep.errors import LedgerError
-from mammosweep.run.counts import Counts, counts_of
+from mammosweep.run.counts import Counts, Reckoning
 
 IMAGES = pa.table(
     {
@@ -20,6 +20,12 @@ IMAGES = pa.table(
 EXAMS = pa.table(
     {"exam_id": ["A", "B"], "status": ["scored", "not_scored"], "reason": [None, "no_usable_view"]}
 )
+
+
+def counts_of(images, exams, **seen):
+    reckoning = Reckoning()
+    reckoning.add(images, exams, **seen)
+    return reckoning.counts()
 
 
 def test_files_and_exams_are_counted_by_status_and_reason():
@@ -64,3 +70,13 @@ def test_counts_come_back_from_json_as_they_went_and_in_their_order():
     assert again == counts
     assert list(again.files) == ["used", "set_aside", "rejected"]
     assert list(again.exams) == ["scored", "flagged", "not_scored"]
+
+
+def test_groups_are_summed():
+    reckoning = Reckoning()
+    for start in (0, 2):
+        part = IMAGES.slice(start, 2)
+        exams = EXAMS.slice(start // 2, 1)
+        reckoning.add(part, exams, paths=part["path"].to_pylist(), exam_ids="AB"[start // 2])
+
+    assert reckoning.counts() == counts_of(IMAGES, EXAMS, paths="abcd", exam_ids="AB")

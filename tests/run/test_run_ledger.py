@@ -74,7 +74,7 @@ def test_what_a_killed_sweep_left_half_written_is_cleared(tmp_path, exam, commit
     shutil.copytree(part.folder, half)
 
     with Ledger(tmp_path, identity) as ledger:
-        assert ledger.parts() == [part]
+        assert list(ledger.parts()) == [part]
 
     assert not half.exists()
 
@@ -85,7 +85,7 @@ def test_parts_of_another_bundle_or_settings_do_not_count(tmp_path, exam, commit
         commit(ledger, [exam("A")])
 
     with Ledger(tmp_path, replace(identity, **{changed: "c" * 64})) as other:
-        assert other.parts() == []
+        assert list(other.parts()) == []
 
 
 def test_outcomes_that_are_not_the_chunks_are_refused(tmp_path, exam, tiny, identity):
@@ -95,7 +95,7 @@ def test_outcomes_that_are_not_the_chunks_are_refused(tmp_path, exam, tiny, iden
     with Ledger(tmp_path, identity) as ledger:
         with pytest.raises(LedgerError, match="2 exams and the 1 outcomes do not correspond"):
             ledger.commit(chunk, [outcome], seconds={}, pages=False)
-        assert ledger.parts() == []
+        assert list(ledger.parts()) == []
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_part_changed_afterwards_is_named(tmp_path, exam, commit, identity, da
         file.write_text(json.dumps(record))
 
         with pytest.raises(LedgerError, match=said) as raised:
-            ledger.parts()
+            list(ledger.parts())
 
     assert file.parent.name in str(raised.value)
     assert "remove that folder" in str(raised.value)
@@ -125,7 +125,7 @@ def test_a_part_without_its_part_file_is_named(tmp_path, identity):
     (tmp_path / "parts" / "0123").mkdir(parents=True)
 
     with Ledger(tmp_path, identity) as ledger, pytest.raises(LedgerError, match=r"part 0123: part.json"):
-        ledger.parts()
+        list(ledger.parts())
 
 
 def test_a_second_sweep_into_a_folder_is_refused(tmp_path, holder, identity):

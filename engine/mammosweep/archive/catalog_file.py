@@ -1,19 +1,20 @@
-"""A catalog as a Parquet file.
+"""A catalog as a Parquet file, and its rows as Arrow tables.
 
 One row for each file. ``status``, ``reason`` and ``message`` are final, after exams were assembled;
 ``header_status``, ``header_reason`` and ``header_message`` are what the file's own header gives, from which
-exams are assembled again when the catalog is read.
+exams are assembled again when the catalog is read. A row group holds whole exams, ordered by path: whoever
+reads group by group needs no more memory for an archive of millions.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,9 +23,20 @@ from mammosweep.errors import REASONS_VERSION, Flag, Reason, SourceError
 from mammosweep.records import ImageRecord, ImageStatus, Laterality, Position
 from mammosweep.version import __version__
 
-__all__ = ["FORMAT_VERSION", "CatalogRows", "read_rows", "write_rows"]
+__all__ = [
+    "FORMAT_VERSION",
+    "SCHEMA",
+    "CatalogAbout",
+    "Groups",
+    "TableGroups",
+    "open_rows",
+    "records_of",
+    "table_of",
+    "with_final",
+    "write_rows",
+]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised whenever a column changes its name, type or meaning."""
 
 PREFIX = "mammosweep.catalog."
@@ -56,34 +68,155 @@ SCHEMA = pa.schema(
         ("header_reason", pa.string()),
         ("header_message", pa.string()),
         ("manifest_row_key", pa.string()),
+        ("bucket", pa.uint16()),
+        ("shared_uid", pa.bool_()),  # a file of another row group has its SOP Instance UID too
     ]
 )
 
+HEADER = {"header_status": "status", "header_reason": "reason", "header_message": "message"}
+FINAL = ("status", "reason", "message")
+
+
+class Groups(Protocol):
+    """A catalog's rows, in groups of whole exams."""
+
+    def __len__(self) -> int:
+        """How many groups there are."""
+
+    @property
+    def num_rows(self) -> int:
+        """How many files there are."""
+
+    def read(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """A group's rows, ordered by path; some columns or all."""
+
 
 @dataclass(frozen=True, slots=True)
-class CatalogRows:
-    """What a catalog's file holds."""
+class TableGroups:
+    """Groups in memory: of a source that is small."""
+
+    tables: tuple[pa.Table, ...]
+
+    def __len__(self) -> int:
+        """See `Groups`."""
+        return len(self.tables)
+
+    @property
+    def num_rows(self) -> int:
+        """See `Groups`."""
+        return sum(table.num_rows for table in self.tables)
+
+    def read(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """See `Groups`."""
+        table = self.tables[group]
+        return table if columns is None else table.select(list(columns))
+
+
+class FileGroups:
+    """Groups of a catalog's file, which must stay as it is."""
+
+    def __init__(self, path: Path, metadata: pq.FileMetaData) -> None:
+        self._path, self._metadata = path, metadata
+
+    def __len__(self) -> int:
+        """See `Groups`."""
+        return int(self._metadata.num_row_groups)
+
+    @property
+    def num_rows(self) -> int:
+        """See `Groups`."""
+        return int(self._metadata.num_rows)
+
+    def read(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """See `Groups`; `SourceError` where the file is damaged."""
+        try:
+            with self._path.open("rb") as stream:
+                file = pq.ParquetFile(stream, metadata=self._metadata)
+                return file.read_row_group(group, columns=None if columns is None else list(columns))
+        except (OSError, pa.ArrowException):
+            raise SourceError(_damaged(self._path)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogAbout:
+    """What a catalog's file says of the whole."""
 
     root: str
     basis: str
-    records: tuple[ImageRecord, ...]  # as each file's own header gives it
-    row_keys: Mapping[str, str]
 
 
-def write_rows(rows: CatalogRows, final: Mapping[str, ImageRecord], path: Path) -> None:
-    """Write beside ``path``, flush to the disk and rename.
+def table_of(records: Sequence[ImageRecord], keys: Sequence[str], buckets: Sequence[int]) -> pa.Table:
+    """Records as rows, their final status as yet the header's.
+
+    Args:
+        records: as each file's own header gives it.
+        keys: of each record's manifest row; empty where it has none.
+        buckets: of each record.
+    """
+    columns: dict[str, list[Any]] = {
+        name: [getattr(record, name) for record in records]
+        for name in SCHEMA.names
+        if name in ImageRecord.__dataclass_fields__
+    }
+    columns |= {name: columns[of] for name, of in HEADER.items()}
+    columns["manifest_row_key"] = [key or None for key in keys]
+    columns["bucket"] = list(buckets)
+    columns["shared_uid"] = [False] * len(records)
+    arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def with_final(table: pa.Table, final: Iterable[ImageRecord]) -> pa.Table:
+    """The rows with the final status of each; ``final`` holds a record for every path."""
+    by_path = {record.path: record for record in final}
+    records = [by_path[path] for path in table["path"].to_pylist()]
+    for name in FINAL:
+        array = pa.array([getattr(record, name) for record in records], SCHEMA.field(name).type)
+        table = table.set_column(table.schema.get_field_index(name), SCHEMA.field(name), array)
+    return table
+
+
+def records_of(table: pa.Table) -> list[ImageRecord]:
+    """Rows as records, as each file's own header gives them.
+
+    Raises:
+        SourceError: a column is missing, or holds what no record does.
+    """
+    try:
+        columns = {name: table[name].to_pylist() for name in SCHEMA.names}
+        for name, of in HEADER.items():
+            columns[of] = columns[name]
+        columns["status"] = [ImageStatus(value) for value in columns["status"]]
+        columns["reason"] = [Reason(value) if value else None for value in columns["reason"]]
+        columns["flags"] = [tuple(map(Flag, value)) if value else () for value in columns["flags"]]
+        columns["laterality"] = [Laterality(v) if v else None for v in columns["laterality"]]
+        columns["view_position"] = [Position(v) if v else None for v in columns["view_position"]]
+        columns["spacing_mm"] = [(v[0], v[1]) if v else None for v in columns["spacing_mm"]]
+        names = [name for name in SCHEMA.names if name in ImageRecord.__dataclass_fields__]
+        rows = zip(*(columns[name] for name in names), strict=True)
+        return [ImageRecord(**dict(zip(names, row, strict=True))) for row in rows]
+    except (KeyError, ValueError, TypeError, IndexError):
+        raise SourceError("the catalog is damaged; make it again with 'mammosweep index'") from None
+
+
+def write_rows(about: CatalogAbout, groups: Iterator[pa.Table] | Sequence[pa.Table], path: Path) -> None:
+    """Write beside ``path``, a row group for each table, flush to the disk and rename.
 
     Raises:
         SourceError: the file cannot be written.
     """
-    columns = [_row(record, final[record.path], rows.row_keys.get(record.path)) for record in rows.records]
-    table = pa.Table.from_pylist(columns, schema=SCHEMA.with_metadata(_metadata(rows)))
     # The temporary name is fixed, so that what a killed run left there is overwritten, not collected.
     temporary = path.with_name(f".{path.name}.tmp")
+    schema = SCHEMA.with_metadata(_metadata(about))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            pq.write_table(table, file)
+            with pq.ParquetWriter(file, schema) as writer:
+                for table in groups:
+                    if table.num_rows:
+                        writer.write_table(
+                            table.replace_schema_metadata(schema.metadata), row_group_size=table.num_rows
+                        )
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -93,12 +226,12 @@ def write_rows(rows: CatalogRows, final: Mapping[str, ImageRecord], path: Path) 
         raise SourceError(f"catalog {path} cannot be written: {error.strerror}") from None
 
 
-def _metadata(rows: CatalogRows) -> dict[str, str]:
+def _metadata(about: CatalogAbout) -> dict[str, str]:
     values = {
         "format_version": str(FORMAT_VERSION),
         "reasons_version": str(REASONS_VERSION),
-        "root": rows.root.encode("utf-8", "surrogateescape").hex(),
-        "basis": rows.basis,
+        "root": about.root.encode("utf-8", "surrogateescape").hex(),
+        "basis": about.basis,
         "mammosweep": __version__,
         "pydicom": version("pydicom"),
         "pyarrow": version("pyarrow"),
@@ -106,37 +239,36 @@ def _metadata(rows: CatalogRows) -> dict[str, str]:
     return {PREFIX + name: value for name, value in values.items()}
 
 
-def _row(record: ImageRecord, final: ImageRecord, row_key: str | None) -> dict[str, Any]:
-    row = {name: getattr(record, name) for name in SCHEMA.names if hasattr(record, name)}
-    row |= {f"header_{name}": row[name] for name in ("status", "reason", "message")}
-    row |= {name: getattr(final, name) for name in ("status", "reason", "message")}
-    return row | {"manifest_row_key": row_key}
-
-
-def read_rows(path: Path) -> CatalogRows:
-    """Read what `write_rows` wrote.
+def open_rows(path: Path) -> tuple[CatalogAbout, FileGroups]:
+    """Open what `write_rows` wrote.
 
     Raises:
         SourceError: it cannot be read, is no catalog, or is of another format version.
     """
     try:
-        table = pq.read_table(pa.BufferReader(path.read_bytes()))
+        with path.open("rb") as stream:
+            file = pq.ParquetFile(stream)
+            metadata, columns = file.metadata, set(file.schema_arrow.names)
     except (OSError, pa.ArrowException) as error:
         said = getattr(error, "strerror", None) or "it is no Parquet file"
         raise SourceError(f"catalog {path} cannot be read: {said}; make it with 'mammosweep index'") from None
-    found = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    found = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
     _check_version(found, path)
     try:
-        rows = table.to_pylist()
-        records = tuple(_record(row) for row in rows)
         root = bytes.fromhex(found[PREFIX + "root"]).decode("utf-8", "surrogateescape")
-        row_keys = {row["path"]: row["manifest_row_key"] for row in rows if row["manifest_row_key"]}
-        return CatalogRows(root, found[PREFIX + "basis"], records, row_keys)
-    except (KeyError, ValueError, TypeError):
-        raise SourceError(f"catalog {path} is damaged; make it again with 'mammosweep index'") from None
+        about = CatalogAbout(root, found[PREFIX + "basis"])
+        if not set(SCHEMA.names) <= columns:
+            raise KeyError("columns")
+    except (KeyError, ValueError):
+        raise SourceError(_damaged(path)) from None
+    return about, FileGroups(path, metadata)
 
 
-def _check_version(found: Mapping[str, str], path: Path) -> None:
+def _damaged(path: Path) -> str:
+    return f"catalog {path} is damaged; make it again with 'mammosweep index'"
+
+
+def _check_version(found: dict[str, str], path: Path) -> None:
     written = found.get(PREFIX + "format_version")
     if written is None:
         raise SourceError(f"{path} is no catalog; make one with 'mammosweep index'")
@@ -146,18 +278,3 @@ def _check_version(found: Mapping[str, str], path: Path) -> None:
             f"catalog {path} is of format {written}; this version reads {FORMAT_VERSION} with reasons "
             f"{REASONS_VERSION}; make it again with 'mammosweep index'"
         )
-
-
-def _record(row: dict[str, Any]) -> ImageRecord:
-    values = {name: row[name] for name in SCHEMA.names if name in ImageRecord.__dataclass_fields__}
-    reason, spacing = row["header_reason"], row["spacing_mm"]
-    values |= {
-        "status": ImageStatus(row["header_status"]),
-        "reason": Reason(reason) if reason else None,
-        "message": row["header_message"],
-        "flags": tuple(map(Flag, row["flags"])),
-        "laterality": Laterality(row["laterality"]) if row["laterality"] else None,
-        "view_position": Position(row["view_position"]) if row["view_position"] else None,
-        "spacing_mm": (spacing[0], spacing[1]) if spacing else None,
-    }
-    return ImageRecord(**values)

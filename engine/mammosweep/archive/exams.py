@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 
 from mammosweep.archive.identity import LOSSY_JPEG_8_BIT
 from mammosweep.archive.verdict import refused
@@ -17,10 +18,13 @@ from mammosweep.errors import Flag, Reason
 from mammosweep.geometry import Size
 from mammosweep.records import SLOTS, ExamRef, ImageRecord, ImageStatus, Laterality, Position, View
 
-__all__ = ["ContentDigest", "assemble", "view_flags"]
+__all__ = ["ContentDigest", "Settled", "assemble", "settle_shared", "view_flags"]
 
 ContentDigest = Callable[[ImageRecord], str]
 """Gives a digest of a file's bytes; asked only where two files have the same SOP Instance UID."""
+
+Settled = Mapping[str, ImageRecord]
+"""Files that were refused for the sake of others with their UID, by path."""
 
 Images = dict[str, ImageRecord]  # by path, in the order of paths
 
@@ -32,6 +36,7 @@ def assemble(
     records: Iterable[ImageRecord],
     *,
     content_digest: ContentDigest,
+    settled: Settled = MappingProxyType({}),
     allow_for_processing: bool = False,
     allow_lossy_jpeg: bool = False,
 ) -> tuple[list[ExamRef], list[ImageRecord]]:
@@ -40,6 +45,7 @@ def assemble(
     Args:
         records: one for each file, with its status as its own header gives it.
         content_digest: tells files of one UID apart.
+        settled: what `settle_shared` said of files whose UID others have that are not among the records.
         allow_for_processing: use For Processing images where no For Presentation image shows the view.
         allow_lossy_jpeg: use images whose pixels are 8 bit lossy JPEG.
 
@@ -49,6 +55,7 @@ def assemble(
     images = {record.path: record for record in sorted(records, key=lambda record: record.path)}
     if not allow_lossy_jpeg:
         _set_lossy_aside(images)
+    images.update((path, settled[path]) for path in images.keys() & settled.keys())
     _settle_shared_uids(images, content_digest)
     exams: dict[str, Images] = defaultdict(dict)
     for image in images.values():
@@ -56,6 +63,23 @@ def assemble(
             exams[image.exam_id][image.path] = image
     assembled = [_exam(exam_id, exams[exam_id], allow_for_processing) for exam_id in sorted(exams)]
     return assembled, [image for image in images.values() if image.exam_id is None]
+
+
+def settle_shared(
+    records: Iterable[ImageRecord], *, content_digest: ContentDigest, allow_lossy_jpeg: bool = False
+) -> Settled:
+    """What becomes of files that share their UID with files of other groups; used ones are left out.
+
+    Args:
+        records: all files whose UID is in several groups.
+        content_digest: tells files of one UID apart.
+        allow_lossy_jpeg: as in `assemble`.
+    """
+    images = {record.path: record for record in sorted(records, key=lambda record: record.path)}
+    if not allow_lossy_jpeg:
+        _set_lossy_aside(images)
+    _settle_shared_uids(images, content_digest)
+    return {path: image for path, image in images.items() if image.status is not ImageStatus.USED}
 
 
 def view_flags(views: Sequence[View]) -> tuple[Flag, ...]:

@@ -14,7 +14,7 @@ from mammosweep.report.hanging import hang, ranked
 from mammosweep.report.html import slug, write_page
 from mammosweep.report.reasons import LesionReason, lesion_reasons
 from mammosweep.report.words import ABSENT, bundle_caution, status_words
-from mammosweep.report.worklist import bundle_of, reading_order
+from mammosweep.report.worklist import ReadingOrder, bundle_of
 
 __all__ = ["LesionRow", "write_exam_page", "write_index"]
 
@@ -62,19 +62,19 @@ def write_index(out: Path, exams: pa.Table, run: Mapping[str, object]) -> None:
 
     Args:
         out: the sweep's folder; exams link to their page where ``out/pages`` holds it.
-        exams: the exams table.
+        exams: the exams table, at least its `READING_COLUMNS`.
         run: as in run.json. Read here, each only if it is there: ``counts`` (``{"files": {"seen", "used",
             "set_aside", "rejected"}, "exams": {"seen", "scored", "flagged", "not_scored"}}``), ``seconds`` (a
             number, or seconds by stage), ``bundle``, ``bundle_note``, ``device``, ``precision``,
             ``engine_version``, ``started_at``.
     """
-    rows = reading_order(out, exams)
+    order = ReadingOrder(out, exams)
     bundle = str(run.get("bundle") or bundle_of(exams))
     write_page(
         out / "index.html",
         "index.html.j2",
-        rows=rows[:INDEX_EXAMS],
-        num_exams=len(rows),
+        rows=order.rows(0, INDEX_EXAMS),
+        num_exams=len(order),
         sums=_sums(run),
         facts=_facts(run, bundle),
         caution=bundle_caution(bundle, str(run.get("bundle_note") or "")),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from mammosweep.report.atomic import replacing
 from mammosweep.report.reasons import reasons_text
 from mammosweep.report.schemas import CHARACTERS, SCHEMA_VERSION, SORT_KEYS, TABLES
 
-__all__ = ["SCHEMA_VERSION", "TABLES", "compact", "read_table", "write_tables"]
+__all__ = ["SCHEMA_VERSION", "TABLES", "Gathered", "compact", "read_table", "write_tables"]
 
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
@@ -41,38 +43,56 @@ def write_tables(folder: Path, outcomes: Sequence[ExamOutcome], strays: Sequence
         _write(folder, name, pa.Table.from_pylist(rows[name], schema=schema))
 
 
-def compact(
-    parts: Sequence[Path], out: Path, *, current: Mapping[str, str], strays: Sequence[ImageRecord]
-) -> None:
-    """Merge the chunks' tables into `out`, one row for everything that is current.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What goes into the sweep's tables together: whole exams out of parts, and files without an exam."""
 
-    A part's exam is taken when its digest is the current one and no earlier part (by name) gave it already;
-    its images, findings and lesions come with it. Everything else in the parts stays there: superseded
-    revisions of an exam, exams that left the source, and the strays of the time, which `strays` replaces.
+    chosen: Sequence[tuple[Path, Sequence[str]]]  # a part's folder, and the ids of its exams that are taken
+    strays: Sequence[ImageRecord] = ()
+
+
+def compact(
+    groups: Iterable[Gathered], out: Path, check: Callable[[Mapping[str, pa.Table]], None] = lambda _: None
+) -> None:
+    """Merge the chunks' tables into `out`; what was not chosen stays in the parts.
 
     Args:
-        parts: folders that `write_tables` wrote.
+        groups: each becomes a row group of every table, its rows sorted; one of them is in memory at a time.
         out: the sweep's folder; each file there is replaced at once, or not at all.
-        current: the digest of every exam of the source, by exam id.
-        strays: files of the source that belong to no exam.
+        check: is told every group's tables by name before they are written; what it raises ends it.
 
     Raises:
         LedgerError: a part's table is missing, unreadable or of another schema version.
     """
-    stray_images = pa.Table.from_pylist(_stray_rows(strays), schema=TABLES["images"])
-    tables = {name: [schema.empty_table()] for name, schema in TABLES.items()}
-    tables["images"].append(stray_images)
-    for part, exam_ids in _selected(sorted(parts), current):
-        for name, kept in tables.items():
+    with ExitStack() as files:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for name, schema in TABLES.items():
+            temporary = files.enter_context(replacing(out / f"{name}.parquet"))
+            writers[name] = files.enter_context(_writer(temporary, schema))
+        for group in groups:
+            tables = _gather(group)
+            check(tables)
+            for name, table in tables.items():
+                if table.num_rows:
+                    writers[name].write_table(table, row_group_size=table.num_rows)
+
+
+def _gather(group: Gathered) -> dict[str, pa.Table]:
+    stray_images = pa.Table.from_pylist(_stray_rows(group.strays), schema=TABLES["images"])
+    kept = {name: [schema.empty_table()] for name, schema in TABLES.items()}
+    kept["images"].append(stray_images)
+    for part, exam_ids in group.chosen:
+        wanted = pa.array(exam_ids, pa.string())
+        for name, tables in kept.items():
             table = read_table(part, name)
-            kept.append(table.filter(pc.is_in(table["exam_id"], value_set=exam_ids)))
-    for name, kept in tables.items():
-        # A part that an earlier version wrote lacks the columns that came since: they are null there.
-        _write(out, name, pa.concat_tables(kept, promote_options="default"))
+            tables.append(table.filter(pc.is_in(table["exam_id"], value_set=wanted)))
+    # A part that an earlier version wrote lacks the columns that came since: they are null there.
+    whole = {name: pa.concat_tables(tables, promote_options="default") for name, tables in kept.items()}
+    return {name: _ordered(name, table) for name, table in whole.items()}
 
 
-def read_table(out: Path, name: str) -> pa.Table:
-    """One of the four tables, as written by `write_tables` or `compact`.
+def read_table(out: Path, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """One of the four tables, as written by `write_tables` or `compact`; some columns of it, or all.
 
     Raises:
         LedgerError: the file is missing, unreadable or of another schema version.
@@ -81,7 +101,7 @@ def read_table(out: Path, name: str) -> pa.Table:
     try:
         # Opened by hand: read_table() would take a folder named a=b for a partition and add a column.
         with path.open("rb") as file:
-            table = pq.ParquetFile(file).read()
+            table = pq.ParquetFile(file).read(columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException) as error:
         raise LedgerError(
             f"{out.name}/{path.name} cannot be read ({type(error).__name__}); expected a table of a sweep; "
@@ -96,21 +116,18 @@ def read_table(out: Path, name: str) -> pa.Table:
     return table
 
 
-def _selected(parts: Iterable[Path], current: Mapping[str, str]) -> Iterator[tuple[Path, pa.Array]]:
-    taken: set[str] = set()
-    for part in parts:
-        exams = read_table(part, "exams").select(["exam_id", "exam_digest"]).to_pydict()
-        pairs = zip(exams["exam_id"], exams["exam_digest"], strict=True)
-        fresh = {exam_id for exam_id, digest in pairs if current.get(exam_id) == digest} - taken
-        taken |= fresh
-        if fresh:
-            yield part, pa.array(sorted(fresh), pa.string())
-
-
 def _write(folder: Path, name: str, table: pa.Table) -> None:
+    with replacing(folder / f"{name}.parquet") as temporary, _writer(temporary, TABLES[name]) as writer:
+        writer.write_table(_ordered(name, table))
+
+
+def _ordered(name: str, table: pa.Table) -> pa.Table:
     ordered = table.sort_by([(key, "ascending") for key in SORT_KEYS[name]]).combine_chunks()
-    with replacing(folder / f"{name}.parquet") as temporary:
-        pq.write_table(ordered.cast(TABLES[name]), temporary, compression="zstd")
+    return ordered.cast(TABLES[name])
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(path, schema, compression="zstd")
 
 
 def _stray_rows(strays: Iterable[ImageRecord]) -> list[Row]:

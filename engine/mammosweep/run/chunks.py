@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from mammosweep.records import ExamRef
 
@@ -29,20 +30,19 @@ class Chunk:
 
 
 def cut(
-    exams: Iterable[ExamRef], done: Collection[str], chunk_exams: int, identity: Identity
+    exams: Iterable[ExamRef], done: Container[str], chunk_exams: int, identity: Identity
 ) -> Iterator[Chunk]:
-    """Cut what is not done yet into chunks, in the order of the exam ids.
+    """Cut what is not done yet into chunks, in the order of the exams; one chunk is held at a time.
 
     Args:
-        exams: every exam of the source, in any order.
+        exams: every exam of the source, always in the same order.
         done: digests of exams that are committed. An exam's digest holds its id and its files, so a late
             image makes the exam one that is not done.
         chunk_exams: exams a chunk; the last one may hold fewer.
         identity: the bundle and the settings.
     """
-    left = sorted((exam for exam in exams if exam.digest not in done), key=lambda exam: exam.exam_id)
-    for start in range(0, len(left), chunk_exams):
-        group = tuple(left[start : start + chunk_exams])
+    left = (exam for exam in exams if exam.digest not in done)
+    while group := tuple(islice(left, chunk_exams)):
         yield Chunk(_chunk_id(group, identity), group)
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from mammosweep.errors import LedgerError
 from mammosweep.records import ExamStatus, ImageStatus
 
-__all__ = ["Counts", "Reasons", "count_reasons", "counts_of"]
+__all__ = ["Counts", "Reasons", "Reckoning", "count_reasons"]
 
 Reasons = Mapping[str, Mapping[str, int]]  # status -> reason -> number
 
@@ -57,37 +57,47 @@ class Counts:
         )
 
 
-def counts_of(images: pa.Table, exams: pa.Table, *, paths: Iterable[str], exam_ids: Iterable[str]) -> Counts:
-    """Count the rows of a sweep's tables and hold them against what was seen.
+class Reckoning:
+    """Counts the rows of a sweep's tables, group by group, and holds them against what was seen."""
 
-    Args:
-        images: the images table.
-        exams: the exams table.
-        paths: every file that was seen.
-        exam_ids: every exam that was seen.
+    def __init__(self) -> None:
+        self._files: Counter[tuple[str, str | None]] = Counter()
+        self._exams: Counter[tuple[str, str | None]] = Counter()
 
-    Raises:
-        LedgerError: a file or an exam has no row, or more than one, or a row has no file or exam.
-    """
-    seen_files, seen_exams = list(paths), list(exam_ids)
-    _check_rows("file", seen_files, images["path"].to_pylist())
-    _check_rows("exam", seen_exams, exams["exam_id"].to_pylist())
-    return Counts(
-        files_seen=len(seen_files),
-        files=_by_status(images, ImageStatus),
-        exams_seen=len(seen_exams),
-        exams=_by_status(exams, ExamStatus),
-        file_reasons=_by_reason(images),
-        exam_reasons=_by_reason(exams),
-    )
+    def add(
+        self, images: pa.Table, exams: pa.Table, *, paths: Iterable[str], exam_ids: Iterable[str]
+    ) -> None:
+        """Count some rows.
+
+        Args:
+            images: rows of the images table.
+            exams: rows of the exams table.
+            paths: every file that was seen, of those that these rows are about.
+            exam_ids: every exam, likewise.
+
+        Raises:
+            LedgerError: a file or an exam has no row, or more than one, or a row has no file or exam.
+        """
+        _check_rows("file", list(paths), images["path"].to_pylist())
+        _check_rows("exam", list(exam_ids), exams["exam_id"].to_pylist())
+        self._files += Counter(zip(images["status"].to_pylist(), images["reason"].to_pylist(), strict=True))
+        self._exams += Counter(zip(exams["status"].to_pylist(), exams["reason"].to_pylist(), strict=True))
+
+    def counts(self) -> Counts:
+        """The sums so far."""
+        return Counts(
+            files_seen=self._files.total(),
+            files=_by_status(self._files, ImageStatus),
+            exams_seen=self._exams.total(),
+            exams=_by_status(self._exams, ExamStatus),
+            file_reasons=_by_reason(self._files),
+            exam_reasons=_by_reason(self._exams),
+        )
 
 
 def count_reasons(pairs: Iterable[tuple[str, str | None]]) -> dict[str, dict[str, int]]:
     """How often each (status, reason) occurs, as status -> reason -> number; no reason is not counted."""
-    reasons: dict[str, dict[str, int]] = {}
-    for (status, reason), number in sorted(Counter((s, r) for s, r in pairs if r is not None).items()):
-        reasons.setdefault(str(status), {})[str(reason)] = number
-    return reasons
+    return _by_reason(Counter((str(status), reason and str(reason)) for status, reason in pairs))
 
 
 def _check_rows(what: str, seen: list[str], rows: list[str]) -> None:
@@ -102,10 +112,14 @@ def _check_rows(what: str, seen: list[str], rows: list[str]) -> None:
     )
 
 
-def _by_status(table: pa.Table, statuses: type[ImageStatus] | type[ExamStatus]) -> dict[str, int]:
-    found = Counter(table["status"].to_pylist())
-    return {str(status): found[status] for status in statuses}
+def _by_status(
+    found: Counter[tuple[str, str | None]], statuses: type[ImageStatus] | type[ExamStatus]
+) -> dict[str, int]:
+    return {str(s): sum(number for (status, _), number in found.items() if status == s) for s in statuses}
 
 
-def _by_reason(table: pa.Table) -> dict[str, dict[str, int]]:
-    return count_reasons(zip(table["status"].to_pylist(), table["reason"].to_pylist(), strict=True))
+def _by_reason(found: Counter[tuple[str, str | None]]) -> dict[str, dict[str, int]]:
+    reasons: dict[str, dict[str, int]] = {}
+    for (status, reason), number in sorted(pair for pair in found.items() if pair[0][1] is not None):
+        reasons.setdefault(str(status), {})[str(reason)] = number
+    return reasons

@@ -6,13 +6,15 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
-from mammosweep.archive.catalog import Catalog, index, read_catalog, write_catalog
+from mammosweep.archive.catalog import Catalog, ExamGroup, index, index_to, read_catalog
 from mammosweep.archive.source import folder_of, open_source
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import ConfigError, SourceError
-from mammosweep.records import ExamRef, ImageRecord
+from mammosweep.records import ExamRef
+from mammosweep.run.digests import DigestIndex
 
 __all__ = [
     "CATALOG_FILE",
@@ -31,36 +33,49 @@ CATALOG_SUFFIX = ".parquet"  # by which a catalog is told from an image
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """A catalog as a sweep takes it."""
+    """A catalog as a sweep takes it: read group by group, each time it is asked for."""
 
-    root: str  # the source's url
-    exams: tuple[ExamRef, ...]  # ordered by id
-    strays: tuple[ImageRecord, ...]  # files that belong to no exam
-    paths: tuple[str, ...]  # of every file seen
-    digests: dict[str, str]  # of every exam, by id
+    catalog: Catalog
+    allow_for_processing: bool
+    allow_lossy_jpeg: bool
+    num_files: int
+    current: DigestIndex  # every exam's place in the order of the exams
+    digest: str  # SHA-256 over everything that was seen: equal where a new sweep would find nothing new
 
     @property
-    def digest(self) -> str:
-        """SHA-256 over everything that was seen: equal where a new sweep would find nothing new."""
-        text = hashlib.sha256()
-        for line in self._lines():
-            text.update(line.encode("utf-8", "surrogatepass") + b"\n")
-        return text.hexdigest()
+    def root(self) -> str:
+        """The source's url."""
+        return self.catalog.root
 
-    def _lines(self) -> Iterator[str]:
-        yield from sorted(self.digests.values())
-        for image in sorted(self.strays, key=lambda image: image.path):
-            yield repr((image.path, image.size_bytes, image.mtime_ns, str(image.status), str(image.reason)))
+    def groups(self) -> Iterator[ExamGroup]:
+        """The exams and strays, always in the same order."""
+        return self.catalog.exam_groups(
+            allow_for_processing=self.allow_for_processing, allow_lossy_jpeg=self.allow_lossy_jpeg
+        )
+
+    def exams(self) -> Iterator[ExamRef]:
+        """The exams, in the order of the groups."""
+        return (exam for group in self.groups() for exam in group.exams)
 
 
 def look(
     source: Path | str,
     manifest: Path | None,
     config: ArchiveConfig,
+    *,
+    to: Path | None = None,
     previous: Catalog | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Catalog:
     """The source's catalog: read, where it is one; made from headers otherwise.
+
+    Args:
+        source: a folder, a file, a URL, or a catalog.
+        manifest: what overrides headers.
+        config: how headers are read.
+        to: the file that a catalog which is made is written to; None: it is kept in memory.
+        previous: an earlier catalog of the same source.
+        progress: called with the number of files that are done.
 
     Raises:
         SourceError: the source, or the folder that the catalog is of, cannot be read.
@@ -68,7 +83,8 @@ def look(
     """
     local = folder_of(source)
     if local is None or not (local.is_file() and local.suffix == CATALOG_SUFFIX):
-        return index(source, config=config, manifest=manifest, previous=previous, progress=progress)
+        how = {"config": config, "manifest": manifest, "previous": previous, "progress": progress}
+        return index(source, **how) if to is None else index_to(to, source, **how)  # type: ignore[arg-type]
     if manifest is not None:
         raise ConfigError(
             f"{source} is a catalog and holds what its manifest said; leave the manifest out, or give "
@@ -105,26 +121,41 @@ def update_catalog(
     previous = read_catalog(path) if path.exists() else None
     if previous is not None and previous.root != root:
         raise SourceError(f"{path} is the catalog of another source; give another --out")
-    catalog = index(source, config=config, manifest=manifest, previous=previous, progress=progress)
-    write_catalog(catalog, path)
-    return catalog
+    return index_to(path, source, config=config, manifest=manifest, previous=previous, progress=progress)
 
 
 def holdings_of(
     catalog: Catalog, *, allow_for_processing: bool = False, allow_lossy_jpeg: bool = False
 ) -> Holdings:
-    """The exams and strays of a catalog; the order of its source's files does not change them."""
-    allowed = {"allow_for_processing": allow_for_processing, "allow_lossy_jpeg": allow_lossy_jpeg}
-    exams = tuple(catalog.exams(**allowed))
-    images = catalog.images(**allowed)
-    belonging = {image.path for exam in exams for image in exam.images}
+    """Look through a catalog once; the order of its source's files does not change what comes of it."""
+    groups = catalog.exam_groups(allow_for_processing=allow_for_processing, allow_lossy_jpeg=allow_lossy_jpeg)
+    seen = hashlib.sha256()
+    num_files, numbers = 0, count()
+
+    def digests() -> Iterator[tuple[str, int]]:
+        nonlocal num_files
+        for group in groups:
+            num_files += len(group.paths)
+            every = [exam.digest for exam in group.exams]
+            for line in _lines(every, group):
+                seen.update(line.encode("utf-8", "surrogatepass") + b"\n")
+            yield from ((digest, next(numbers)) for digest in every)
+
+    current = DigestIndex(digests())
     return Holdings(
-        root=catalog.root,
-        exams=exams,
-        strays=tuple(image for image in images if image.path not in belonging),
-        paths=tuple(record.path for record in catalog.records),
-        digests={exam.exam_id: exam.digest for exam in exams},
+        catalog=catalog,
+        allow_for_processing=allow_for_processing,
+        allow_lossy_jpeg=allow_lossy_jpeg,
+        num_files=num_files,
+        current=current,
+        digest=seen.hexdigest(),
     )
+
+
+def _lines(digests: list[str], group: ExamGroup) -> Iterator[str]:
+    yield from sorted(digests)
+    for image in group.strays:
+        yield repr((image.path, image.size_bytes, image.mtime_ns, str(image.status), str(image.reason)))
 
 
 def check_apart(source: Path | str, out: Path) -> None:

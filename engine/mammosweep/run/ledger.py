@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from mammosweep.report.tables import write_tables
 from mammosweep.run.chunks import Chunk, Identity
 from mammosweep.run.part import Part, PartExam, read_part, write_part_file
 
-__all__ = ["LOCK", "PARTS", "Ledger", "Writer", "commit", "is_locked", "read_parts"]
+__all__ = ["LOCK", "PARTS", "Ledger", "Writer", "commit", "each_part", "is_locked", "read_parts"]
 
 LOCK = ".lock"
 PARTS = "parts"
@@ -73,13 +73,13 @@ class Ledger:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> Iterator[Part]:
         """Every committed part of this bundle and these settings, by name.
 
         Raises:
             LedgerError: a part was damaged after it was committed.
         """
-        return [part for part in read_parts(self.out) if part.identity == self.identity]
+        return (part for part in each_part(self.out) if part.identity == self.identity)
 
     def commit(
         self,
@@ -181,10 +181,20 @@ def is_locked(out: Path) -> bool:
     return False
 
 
+def each_part(out: Path) -> Iterator[Part]:
+    """Every committed part in the folder, of any bundle and settings, by name; one is held at a time."""
+    names = sorted(entry.name for entry in _folders(out / PARTS) if not entry.name.startswith("."))
+    return (read_part(out / PARTS / name) for name in names)
+
+
 def read_parts(out: Path) -> list[Part]:
-    """Every committed part in the folder, of any bundle and settings, by name."""
-    folders = sorted(path for path in (out / PARTS).glob("*") if path.is_dir())
-    return [read_part(folder) for folder in folders if not folder.name.startswith(".")]
+    """All of `each_part` at once: of a sweep that is small."""
+    return list(each_part(out))
+
+
+def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with suppress(FileNotFoundError), os.scandir(folder) as found:
+        yield from (entry for entry in found if entry.is_dir())
 
 
 def _check_complete(chunk: Chunk, outcomes: Sequence[ExamOutcome]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -9,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
-from mammosweep.archive.catalog import Catalog, write_catalog
+import numpy as np
+
+from mammosweep.archive.catalog import Catalog, read_catalog, write_catalog
 from mammosweep.archive.source import Source, open_source
 from mammosweep.clock import StageClock
 from mammosweep.config import SweepConfig
@@ -18,6 +21,7 @@ from mammosweep.records import ExamOutcome, ExamRef, ExamStatus
 from mammosweep.run.begun import Begun, read_begun, write_begun
 from mammosweep.run.chunks import cut
 from mammosweep.run.counts import Counts
+from mammosweep.run.digests import DigestIndex
 from mammosweep.run.executor import Executor, LocalExecutor, Work
 from mammosweep.run.finish import OUTCOME_FILES, gather, write_front
 from mammosweep.run.holdings import (
@@ -28,7 +32,7 @@ from mammosweep.run.holdings import (
     holdings_of,
     look,
 )
-from mammosweep.run.ledger import Ledger, read_parts
+from mammosweep.run.ledger import Ledger, each_part
 from mammosweep.run.part import Part, total_seconds
 from mammosweep.run.progress import Progress, Tally, silent
 from mammosweep.run.provenance import run_record
@@ -38,6 +42,9 @@ from mammosweep.run.status import finished_run
 __all__ = ["LocalSweep", "SweepSummary", "prepare", "sweep", "sweep_to"]
 
 DEFAULTS = SweepConfig()
+
+NEW_CATALOG = ".catalog.parquet.new"
+"""What the source holds now, until it is clear that the folder is this source's."""
 
 LoadScreener = Callable[[SweepConfig, Path | None], Screener]
 
@@ -77,7 +84,7 @@ def sweep(
     open_source(source, config=config.archive)
     screener = load_screener(config, _path(bundle))
     catalog = look(source, _path(manifest), config.archive)
-    return _outcomes(screener, _holdings(catalog, screener).exams, catalog.source)
+    return _outcomes(screener, _holdings(catalog, screener).exams(), catalog.source)
 
 
 def _outcomes(screener: Screener, exams: Iterable[ExamRef], source: Source) -> Iterator[ExamOutcome]:
@@ -147,9 +154,18 @@ def prepare(
     with closing(executor), Ledger(out, executor.about.identity) as ledger:
         clock = StageClock()
         with clock.measure("index"):
-            previous = earlier_catalog(out / CATALOG_FILE)
-            catalog = look(source, manifest, config.archive, previous, lambda n: progress(Tally(files=n)))
-        yield LocalSweep(ledger, catalog, executor, config, progress, clock)
+            catalog = look(
+                source,
+                manifest,
+                config.archive,
+                to=out / NEW_CATALOG,
+                previous=earlier_catalog(out / CATALOG_FILE),
+                progress=lambda n: progress(Tally(files=n)),
+            )
+        try:
+            yield LocalSweep(ledger, catalog, executor, config, progress, clock)
+        finally:
+            (out / NEW_CATALOG).unlink(missing_ok=True)
 
 
 class LocalSweep:
@@ -182,11 +198,10 @@ class LocalSweep:
         """
         if (finished := self._finished()) is not None:
             return finished
-        parts = self._ledger.parts()
         with _writing(self._ledger.out):
-            begun = self._begin(parts)
-        done = {exam.exam_digest for part in parts for exam in part.exams}
-        chunks = cut(self._holdings.exams, done, self._config.run.chunk_exams, self._ledger.identity)
+            begun = self._begin()
+        done = DigestIndex((e.exam_digest, 0) for part in self._ledger.parts() for e in part.exams)
+        chunks = cut(self._holdings.exams(), done, self._config.run.chunk_exams, self._ledger.identity)
         work = Work(
             source=self._catalog.source,
             ledger=self._ledger,
@@ -195,9 +210,10 @@ class LocalSweep:
             counted=self._count,
         )
         self._began = perf_counter()
-        parts += self._executor.run(chunks, work)
+        for _ in self._executor.run(chunks, work):
+            pass
         with _writing(self._ledger.out):
-            return self._finish(begun, parts)
+            return self._finish(begun)
 
     def _finished(self) -> SweepSummary | None:
         """The summary of the run that did all of this before, if there was one."""
@@ -210,22 +226,21 @@ class LocalSweep:
         counts = Counts.from_json(run)
         return SweepSummary(out=out, counts=counts, seconds=run["seconds"], nothing_new=True)
 
-    def _begin(self, parts: list[Part]) -> Begun:
+    def _begin(self) -> Begun:
         self._check_same_source()
-        current = set(self._holdings.digests.values())
-        done = [exam.status for part in parts for exam in part.exams if exam.exam_digest in current]
+        statuses = self._done()
         begun = Begun(
             run_id=self._ledger.run_id,
             root=self._holdings.root,
             archive_digest=self._holdings.digest,
             identity=self._ledger.identity,
-            files=len(self._holdings.paths),
-            exams=len(current),
-            done=len(done),
-            not_scored=done.count(ExamStatus.NOT_SCORED),
+            files=self._holdings.num_files,
+            exams=len(self._holdings.current),
+            done=statuses.total(),
+            not_scored=statuses[ExamStatus.NOT_SCORED],
             started_at=_now(),
         )
-        write_catalog(self._catalog, self._ledger.out / CATALOG_FILE)
+        self._keep_catalog()
         write_begun(self._ledger.out, begun)
         self._tally = Tally(
             files=begun.files, exams=begun.exams, done=begun.done, not_scored=begun.not_scored
@@ -237,13 +252,41 @@ class LocalSweep:
         out, earlier = self._ledger.out, read_begun(self._ledger.out)
         if earlier is None or earlier.root == self._holdings.root:
             return
-        committed = {exam.exam_digest for part in read_parts(out) for exam in part.exams}
-        # A folder that was moved, or is mounted elsewhere, still holds exams that are known.
-        if committed and committed.isdisjoint(self._holdings.digests.values()):
+        is_empty, parts = True, each_part(out)
+        for part in parts:
+            is_empty = False
+            # A folder that was moved, or is mounted elsewhere, still holds exams that are known.
+            if any(True for _ in self._current(part)):
+                return
+        if not is_empty:
             raise LedgerError(
                 f"{out} holds the sweep of another source, with which this one has no exam in common; "
                 "give another --out"
             )
+
+    def _current(self, part: Part) -> Iterator[tuple[int, ExamStatus]]:
+        """Place and status of a part's exams that the source still holds so."""
+        numbers = self._holdings.current.find([exam.exam_digest for exam in part.exams]).tolist()
+        return ((k, exam.status) for k, exam in zip(numbers, part.exams, strict=True) if k >= 0)
+
+    def _done(self) -> Counter[ExamStatus]:
+        """The exams that earlier runs committed, each once, by status."""
+        seen = np.zeros(len(self._holdings.current), dtype=bool)
+        statuses: Counter[ExamStatus] = Counter()
+        for part in self._ledger.parts():
+            for place, status in self._current(part):
+                statuses[status] += not seen[place]
+                seen[place] = True
+        return statuses
+
+    def _keep_catalog(self) -> None:
+        new, kept = (self._ledger.out / name for name in (NEW_CATALOG, CATALOG_FILE))
+        if new.exists():
+            new.replace(kept)
+            self._catalog = read_catalog(kept, self._catalog.source)
+            self._holdings = replace(self._holdings, catalog=self._catalog)
+        else:  # the source is a catalog itself
+            write_catalog(self._catalog, kept)
 
     def _count(self, status: ExamStatus, views: int) -> None:
         tally = self._tally
@@ -257,10 +300,10 @@ class LocalSweep:
         )
         self._progress(self._tally)
 
-    def _finish(self, begun: Begun, parts: list[Part]) -> SweepSummary:
+    def _finish(self, begun: Begun) -> SweepSummary:
         with self._clock.measure("report"):
-            counts = gather(self._ledger.out, self._holdings, parts)
-        seconds = total_seconds(parts) | self._clock.snapshot()
+            counts = gather(self._ledger, self._holdings)
+        seconds = total_seconds(self._ledger.parts()) | self._clock.snapshot()
         about = run_record(begun, self._executor.about, self._config)
         write_front(self._ledger.out, about | counts.as_json() | {"seconds": seconds, "finished_at": _now()})
         self._progress(replace(self._tally, finished=True))

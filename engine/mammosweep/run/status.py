@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,8 +13,7 @@ from typing import Any
 from mammosweep.errors import LedgerError
 from mammosweep.records import ExamStatus
 from mammosweep.run.begun import BEGUN_FILE, Begun, read_begun
-from mammosweep.run.ledger import is_locked, read_parts
-from mammosweep.run.part import total_seconds
+from mammosweep.run.ledger import each_part, is_locked
 
 __all__ = ["RUN_FILE", "State", "Status", "finished_run", "status"]
 
@@ -52,16 +52,20 @@ def status(out: Path) -> Status:
     begun = read_begun(out)
     if begun is None:
         return _not_begun(out)
-    parts = [part for part in read_parts(out) if part.run_id == begun.run_id]
-    statuses = [exam.status for part in parts for exam in part.exams]
+    chunks, statuses, seconds = 0, Counter[ExamStatus](), Counter[str]()
+    for part in each_part(out):
+        if part.run_id == begun.run_id:
+            chunks += 1
+            statuses.update(exam.status for exam in part.exams)
+            seconds.update(part.seconds)
     return Status(
         state=_state(out, begun),
         exams=begun.exams,
-        done=begun.done + len(statuses),
-        not_scored=begun.not_scored + statuses.count(ExamStatus.NOT_SCORED),
+        done=begun.done + statuses.total(),
+        not_scored=begun.not_scored + statuses[ExamStatus.NOT_SCORED],
         files=begun.files,
-        chunks=len(parts),
-        seconds=total_seconds(parts),
+        chunks=chunks,
+        seconds=dict(seconds),
         started_at=begun.started_at,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from mammosweep.archive.catalog import Catalog
 from mammosweep.bundle import BundleManifest
 from mammosweep.clock import SCREEN, WAIT_COMMIT, WAIT_VIEWS
-from mammosweep.records import ImageRecord, ImageStatus
+from mammosweep.records import ImageStatus
 from mammosweep.run.counts import Counts, Reasons, count_reasons
 from mammosweep.run.local import SweepSummary
 from mammosweep.run.status import Status
@@ -75,13 +75,16 @@ def status_table(status: Status) -> Table:
 def catalog_table(catalog: Catalog, path: Path) -> Table:
     """What an index found: files by status and reason, exams that can be scored and that cannot."""
     table = _table()
-    exams, images = catalog.exams(), catalog.images()
-    _add(table, "files seen", _sum(len(images), _by_status(images)))
-    _add_reasons(table, count_reasons((image.status, image.reason) for image in images))
-    readable = sum(exam.reason is None for exam in exams)
-    _add(
-        table, "exams seen", _sum(len(exams), {"to be scored": readable, "not scored": len(exams) - readable})
-    )
+    files: Counter[tuple[str, str | None]] = Counter()
+    exams: Counter[str] = Counter({"to be scored": 0, "not scored": 0})
+    for group in catalog.exam_groups():
+        images = [*group.strays, *(image for exam in group.exams for image in exam.images)]
+        files.update((image.status, image.reason) for image in images)
+        exams.update("to be scored" if exam.reason is None else "not scored" for exam in group.exams)
+    by_status = {str(s): sum(n for (status, _), n in files.items() if status is s) for s in ImageStatus}
+    _add(table, "files seen", _sum(files.total(), by_status))
+    _add_reasons(table, count_reasons(files.elements()))
+    _add(table, "exams seen", _sum(exams.total(), exams))
     _add(table, "catalog", str(path))
     return table
 
@@ -118,11 +121,6 @@ def limit_text(seconds: Mapping[str, float]) -> str | None:
         f"{WHAT_LIMITS[longest]}: of {total:.1f} s the detector worked {taken['detect']:.1f} s, waited "
         f"{taken[WAIT_VIEWS]:.1f} s for views and {taken[WAIT_COMMIT]:.1f} s for results to be written"
     )
-
-
-def _by_status(records: Sequence[ImageRecord]) -> dict[str, int]:
-    found = Counter(record.status for record in records)
-    return {str(status): found[status] for status in ImageStatus}
 
 
 def _words(value: object) -> str:
