@@ -22,6 +22,7 @@ def test_a_pair_is_described_as_computed_by_hand(finding):
         size_mm=(6.0, 10.0),
         score=0.5,
         malignancy=0.75,
+        second_look=0.25,
         embedding=np.array([3.0, 4.0], dtype=np.float32),
         character={"shape": "irregular", "margin": "spiculated", "density": "high"},
     )
@@ -33,6 +34,7 @@ def test_a_pair_is_described_as_computed_by_hand(finding):
         size_mm=(4.0, 4.0),
         score=0.25,
         malignancy=0.25,
+        second_look=0.75,
         embedding=np.array([2.0, 0.0], dtype=np.float32),
         character={"shape": "irregular", "margin": "obscured", "distribution": "diffuse"},
         type=LesionType.ASYMMETRY,
@@ -69,6 +71,8 @@ def test_a_pair_is_described_as_computed_by_hand(finding):
             "surest_calcification": 0.0,
             "surest_asymmetry": 0.0,
             "surest_distortion": 0.0,
+            "second_look_min": 0.25,
+            "second_look_max": 0.75,
         }
     )
 
@@ -89,6 +93,8 @@ def test_what_is_unknown_of_either_finding_is_nan_and_nothing_else_is(finding):
         "nipple_difference_mm",
         "character_overlap",
         "areola_equal",
+        "second_look_min",
+        "second_look_max",
     }
 
 

@@ -39,6 +39,8 @@ PAIR_FEATURES: tuple[str, ...] = (
     "num_cc",  # findings in the CC view
     "num_mlo",
     *(f"surest_{kind.value}" for kind in LESION_TYPES),  # 1: the surer finding is of this type, else 0
+    "second_look_min",  # the smaller probability that there is a lesion at all; NaN: one is unknown
+    "second_look_max",  # the larger one; NaN: likewise
 )
 """The columns of a pair's row, in order. A fitted model's file carries the names of those that it uses: see
 `booster.py`. Names never change their meaning: bundles fitted before a column was added stay readable.
@@ -114,6 +116,7 @@ def _sizes(ccs: Sequence[Finding], mlos: Sequence[Finding]) -> dict[str, NDArray
 def _scores(ccs: Sequence[Finding], mlos: Sequence[Finding]) -> dict[str, NDArray[np.float64]]:
     scores = _crossed(ccs, mlos, lambda f: f.score)
     malignancies = _crossed(ccs, mlos, lambda f: _or_nan(f.malignancy))
+    looks = _crossed(ccs, mlos, lambda f: _or_nan(f.second_look))
     return {
         "score_min": np.minimum(*scores),
         "score_max": np.maximum(*scores),
@@ -123,6 +126,8 @@ def _scores(ccs: Sequence[Finding], mlos: Sequence[Finding]) -> dict[str, NDArra
         "rank_mlo": _ranks(mlos)[None, :],
         "num_cc": np.float64(len(ccs)).reshape(1, 1),
         "num_mlo": np.float64(len(mlos)).reshape(1, 1),
+        "second_look_min": np.minimum(*looks),
+        "second_look_max": np.maximum(*looks),
         "malignancy_mean": (malignancies[0] + malignancies[1]) / 2.0,
         "malignancy_difference": abs(malignancies[0] - malignancies[1]),
     }
