@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from mammosweep.archive.catalog_file import (
     FORMAT_VERSION,
     CatalogAbout,
+    FileGroups,
     Groups,
     TableGroups,
+    copy_rows,
     open_rows,
     records_of,
     with_final,
@@ -384,6 +386,9 @@ def write_catalog(catalog: Catalog, path: Path) -> None:
     Raises:
         SourceError: the file cannot be written.
     """
+    if isinstance(catalog.groups, FileGroups):
+        copy_rows(catalog.groups, path)
+        return
     groups = (catalog.groups.read(i) for i in range(len(catalog.groups)))
     write_rows(CatalogAbout(catalog.root, catalog.basis), _final(groups, catalog), path)
 

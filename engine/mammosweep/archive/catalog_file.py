@@ -9,8 +9,9 @@ reads group by group needs no more memory for an archive of millions.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,8 +28,10 @@ __all__ = [
     "FORMAT_VERSION",
     "SCHEMA",
     "CatalogAbout",
+    "FileGroups",
     "Groups",
     "TableGroups",
+    "copy_rows",
     "open_rows",
     "records_of",
     "table_of",
@@ -116,7 +119,7 @@ class FileGroups:
     """Groups of a catalog's file, which must stay as it is."""
 
     def __init__(self, path: Path, metadata: pq.FileMetaData) -> None:
-        self._path, self._metadata = path, metadata
+        self.path, self._metadata = path, metadata
 
     def __len__(self) -> int:
         """See `Groups`."""
@@ -130,11 +133,11 @@ class FileGroups:
     def read(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
         """See `Groups`; `SourceError` where the file is damaged."""
         try:
-            with self._path.open("rb") as stream:
+            with self.path.open("rb") as stream:
                 file = pq.ParquetFile(stream, metadata=self._metadata)
                 return file.read_row_group(group, columns=None if columns is None else list(columns))
         except (OSError, pa.ArrowException):
-            raise SourceError(_damaged(self._path)) from None
+            raise SourceError(_damaged(self.path)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,19 +208,32 @@ def write_rows(about: CatalogAbout, groups: Iterator[pa.Table] | Sequence[pa.Tab
     Raises:
         SourceError: the file cannot be written.
     """
+    schema = SCHEMA.with_metadata(_metadata(about))
+    with _replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for table in groups:
+            if table.num_rows:
+                rows = table.replace_schema_metadata(schema.metadata)
+                writer.write_table(rows, row_group_size=table.num_rows)
+
+
+def copy_rows(groups: FileGroups, path: Path) -> None:
+    """Write a catalog's file under another name, likewise.
+
+    Raises:
+        SourceError: it cannot be read, or the copy cannot be written.
+    """
+    with _replacing(path) as temporary:
+        shutil.copyfile(groups.path, temporary)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
     # The temporary name is fixed, so that what a killed run left there is overwritten, not collected.
     temporary = path.with_name(f".{path.name}.tmp")
-    schema = SCHEMA.with_metadata(_metadata(about))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            with pq.ParquetWriter(file, schema) as writer:
-                for table in groups:
-                    if table.num_rows:
-                        writer.write_table(
-                            table.replace_schema_metadata(schema.metadata), row_group_size=table.num_rows
-                        )
-            file.flush()
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:

@@ -26,6 +26,8 @@ ContentDigest = Callable[[ImageRecord], str]
 Settled = Mapping[str, ImageRecord]
 """Files that were refused for the sake of others with their UID, by path."""
 
+Slot = tuple[Laterality, Position]
+
 Images = dict[str, ImageRecord]  # by path, in the order of paths
 
 # Detectors of one breast's two views differ by nothing; 0.5 % is rounding in the header.
@@ -135,7 +137,8 @@ def _exam(exam_id: str, images: Images, allow_for_processing: bool) -> ExamRef:
         _set_all_aside(images, len(patients))
     _prefer_presentation(images, allow_for_processing)
     flags = _one_for_each_slot(images)
-    views = tuple(_view(images, slot) for slot in SLOTS if _in_slot(images, slot))
+    by_slot = _by_slot(images)
+    views = tuple(_view(*by_slot[slot], slot) for slot in SLOTS if slot in by_slot)
     reason, message = (None, "") if views else _why_not(images)
     return ExamRef(
         exam_id=exam_id,
@@ -159,8 +162,9 @@ def _set_all_aside(images: Images, num_patients: int) -> None:
 
 def _prefer_presentation(images: Images, allow_for_processing: bool) -> None:
     """Of a view in both forms, For Presentation is used."""
-    for slot in SLOTS:
-        candidates = _in_slot(images, slot)
+    if not any(image.for_processing for image in images.values()):
+        return
+    for candidates in _by_slot(images).values():
         has_presentation = any(not image.for_processing for image in candidates)
         if allow_for_processing and not has_presentation:
             continue
@@ -177,8 +181,8 @@ def _prefer_presentation(images: Images, allow_for_processing: bool) -> None:
 def _one_for_each_slot(images: Images) -> tuple[Flag, ...]:
     """Of a view exposed more than once the largest image is used, of equals the last UID."""
     flags = []
-    for slot in SLOTS:
-        candidates = sorted(_in_slot(images, slot), key=_precedence)
+    for found in _by_slot(images).values():
+        candidates = sorted(found, key=_precedence)
         for image in candidates[:-1]:
             message = f"the view was taken more than once; {candidates[-1].path} is used"
             images[image.path] = refused(image, Reason.DUPLICATE_VIEW, message)
@@ -194,12 +198,16 @@ def _used(images: Images) -> list[ImageRecord]:
     return [image for image in images.values() if image.status is ImageStatus.USED]
 
 
-def _in_slot(images: Images, slot: tuple[Laterality, Position]) -> list[ImageRecord]:
-    return [image for image in _used(images) if (image.laterality, image.view_position) == slot]
+def _by_slot(images: Images) -> dict[Slot, list[ImageRecord]]:
+    """The images that are used, by the view that each shows."""
+    found: dict[Slot, list[ImageRecord]] = defaultdict(list)
+    for image in images.values():
+        if image.status is ImageStatus.USED and image.laterality and image.view_position:
+            found[image.laterality, image.view_position].append(image)
+    return found
 
 
-def _view(images: Images, slot: tuple[Laterality, Position]) -> View:
-    (image,) = _in_slot(images, slot)
+def _view(image: ImageRecord, slot: Slot) -> View:
     assert image.rows and image.columns and image.spacing_mm  # noqa: PT018 - a used image has them
     assert image.sop_instance_uid and image.transfer_syntax  # noqa: PT018
     return View(
