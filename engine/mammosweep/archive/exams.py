@@ -138,7 +138,7 @@ def _exam(exam_id: str, images: Images, allow_for_processing: bool) -> ExamRef:
     _prefer_presentation(images, allow_for_processing)
     flags = _one_for_each_slot(images)
     by_slot = _by_slot(images)
-    views = tuple(_view(*by_slot[slot], slot) for slot in SLOTS if slot in by_slot)
+    views = tuple(_view(by_slot[slot][0], slot) for slot in SLOTS if slot in by_slot)
     reason, message = (None, "") if views else _why_not(images)
     return ExamRef(
         exam_id=exam_id,
