@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from mammosweep.records import ExamStatus
 from mammosweep.report.atomic import write_text
+from mammosweep.report.cells import cell, cell_value
 from mammosweep.report.html import page_link, write_page
-from mammosweep.report.words import bundle_caution, plain, status_words
+from mammosweep.report.words import bundle_caution
 
 __all__ = ["COLUMNS", "bundle_of", "reading_order", "write_worklist"]
 
@@ -21,10 +22,6 @@ COLUMNS = (
     *("score", "score_left", "score_right", "category", "flags"),
 )
 """The columns of worklist.csv."""
-
-# What spreadsheets take for the start of a formula (OWASP, "CSV Injection"); the last four are the full-width
-# forms that some of them fold to ASCII. Tab and CR count only before control characters are stripped.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def write_worklist(out: Path, exams: pa.Table, bundle_note: str = "") -> None:
@@ -68,22 +65,5 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(_value(row, column)) for column in COLUMNS] for row in rows)
+    writer.writerows([cell(cell_value(row, column)) for column in COLUMNS] for row in rows)
     return text.getvalue()
-
-
-def _value(row: dict[str, Any], column: str) -> object:
-    value = row[column]
-    if column == "flags":
-        return " ".join(value or ())
-    if column == "status":
-        return status_words(value)
-    # Six digits: what equal results agree to; the tables hold the rest.
-    return f"{value:.6f}" if isinstance(value, float) else value
-
-
-def _cell(value: object) -> str:
-    raw = "" if value is None else str(value)
-    text = plain(raw)
-    dangerous = raw.startswith(_FORMULA_STARTS) or text.lstrip().startswith(_FORMULA_STARTS)
-    return f"'{text}" if dangerous else text
