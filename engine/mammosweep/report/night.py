@@ -25,7 +25,7 @@ from mammosweep.report.cells import cell, cell_value
 from mammosweep.report.html import PAGES, page_link, slug, write_page
 from mammosweep.report.known import KnownExam
 from mammosweep.report.words import NOTICE, bundle_caution, reason_words, status_words
-from mammosweep.report.worklist import COLUMNS, bundle_of, reading_order
+from mammosweep.report.worklist import COLUMNS, reading_order
 
 __all__ = ["NIGHT_COLUMNS", "FileReason", "NightExam", "NightList", "write_night"]
 
@@ -70,6 +70,7 @@ class NightList:
     num_exams: int  # in the source
     num_left: int  # exams that left the source tonight
     files: tuple[FileReason, ...]
+    bundle: str  # name and version of the one that screened tonight
     bundle_note: str  # what must be said of the bundle
 
 
@@ -100,10 +101,9 @@ def write_night(folder: Path, night: NightList, exams: pa.Table, pages: Path) ->
         for known in (item.exam, *item.history):
             _take_page(pages, folder / PAGES, known.exam_id)
     rows = [_row(folder, row, listed[row["exam_id"]]) for row in reading_order(folder, exams)]
-    bundle = bundle_of(exams)
-    write_text(folder / "worklist.json", _json(night, rows, bundle))
+    write_text(folder / "worklist.json", _json(night, rows))
     write_text(folder / "worklist.csv", _csv(rows))
-    _write_html(folder, night, rows, bundle)
+    _write_html(folder, night, rows)
 
 
 def _take_page(source: Path, target: Path, exam_id: str) -> None:
@@ -141,7 +141,7 @@ def _prior(folder: Path, prior: KnownExam) -> Row:
     }
 
 
-def _json(night: NightList, rows: list[Row], bundle: str) -> str:
+def _json(night: NightList, rows: list[Row]) -> str:
     record = {
         "schema_version": SCHEMA_VERSION,
         "notice": NOTICE,
@@ -150,7 +150,7 @@ def _json(night: NightList, rows: list[Row], bundle: str) -> str:
         "made_at": _time(night.made_at),
         "after": night.after,
         "previous_night": night.previous,
-        "bundle": bundle,
+        "bundle": night.bundle,
         "bundle_note": night.bundle_note,
         "counts": {**night.fates, "in_source": night.num_exams, "left_source": night.num_left},
         "files_not_used": [
@@ -180,7 +180,7 @@ def _said(prior: Row) -> str:
     return f"{prior['study_date'] or 'no date'} {figure}"
 
 
-def _write_html(folder: Path, night: NightList, rows: list[Row], bundle: str) -> None:
+def _write_html(folder: Path, night: NightList, rows: list[Row]) -> None:
     unassessed = [row for row in rows if row["status"] == ExamStatus.NOT_SCORED or row["score"] is None]
     write_page(
         folder / "worklist.html",
@@ -189,10 +189,9 @@ def _write_html(folder: Path, night: NightList, rows: list[Row], bundle: str) ->
         unassessed=unassessed,
         by_score=rows[len(unassessed) :],
         num_revised=sum(row["revision"] > 1 for row in rows),
-        bundle=bundle,
         shown_history=SHOWN_HISTORY,
         files=[(status_words(f.status), reason_words(f.reason), f.files, f.new) for f in night.files],
-        caution=bundle_caution(bundle, night.bundle_note),
+        caution=bundle_caution(night.bundle, night.bundle_note),
     )
     shutil.copyfile(folder / "worklist.html", folder / "index.html")
     flush(folder / "index.html")

@@ -163,7 +163,7 @@ class Nightly:
             window, previous = arrivals.window(
                 self._at.date(), self._settings.days, reads=self._settings.read is not None
             )
-            night = self._list(arrivals, window, previous, left, run["bundle_note"])
+            night = self._list(arrivals, window, previous, left, run)
             rows = exam_rows(state, [item.exam.exam_id for item in night.exams])
             folder = publish(
                 self._settings.out,
@@ -182,7 +182,7 @@ class Nightly:
         return self._swept.counts
 
     def _list(
-        self, arrivals: Arrivals, window: Window, previous: Night | None, left: int, bundle_note: str
+        self, arrivals: Arrivals, window: Window, previous: Night | None, left: int, run: dict[str, Any]
     ) -> NightList:
         listed = list(arrivals.listed(window))
         return NightList(
@@ -190,13 +190,14 @@ class Nightly:
             night=self._at.date(),
             made_at=self._at,
             after=window.after,
-            previous=previous and previous.night,
+            previous=None if previous is None else previous.night,
             exams=tuple(NightExam(exam, tuple(arrivals.history(exam, HISTORY_EXAMS))) for exam in listed),
             fates=arrivals.fates(window),
             num_exams=self._counts.exams_seen,
             num_left=left,
             files=_files(self._counts, previous),
-            bundle_note=bundle_note,
+            bundle=str(run["bundle"]),
+            bundle_note=str(run["bundle_note"]),
         )
 
     def _summary(self, night: NightList) -> NightSummary:
