@@ -32,7 +32,16 @@ from mammosweep.run.screener import Screener
 EVE = date(2024, 3, 10)  # night d is the morning of EVE + d days
 VIEWS = ("LCC", "RCC", "LMLO", "RMLO")  # the order of records.SLOTS
 SYNTAXES = (Syntax.EXPLICIT, Syntax.JPEG_LOSSLESS, Syntax.RLE, Syntax.JPEG_LS)
-KINDS = ("whole",) * 6 + ("late", "twice", "twice later", "one cut", "all cut", "mended", "unread", "repeated")
+KINDS = ("whole",) * 6 + (
+    "late",
+    "twice",
+    "twice later",
+    "one cut",
+    "all cut",
+    "mended",
+    "unread",
+    "repeated",
+)
 
 
 @dataclass(frozen=True)
@@ -307,13 +316,22 @@ def faults(unit: Unit, day: int, expected: list[Expected]) -> list[str]:
         "ranks": (list(range(1, len(ids) + 1)), [row["rank"] for row in rows]),
         "CSV": (
             [(e.exam_id, str(e.revision), len(e.history)) for e in expected],
-            [(r["exam_id"], r["revision"], len(r["history"].split("; ")) if r["history"] else 0) for r in lines],
+            [
+                (r["exam_id"], r["revision"], len(r["history"].split("; ")) if r["history"] else 0)
+                for r in lines
+            ],
         ),
         "page": (ids, re.findall(r'<td class="id">\s*<a href="pages/[0-9a-f]{16}\.html">([^<]*)</a>', page)),
     }
-    said += [f"{what}: {want} was expected, {got} found" for what, (want, got) in compared.items() if want != got]
-    links = [row["link"] for row in rows] + [p["link"] for row in rows for p in row["history"] if p["in_source"]]
-    said += [f"{link or 'no page'} is not there" for link in links if not link or not (folder / link).is_file()]
+    said += [
+        f"{what}: {want} was expected, {got} found" for what, (want, got) in compared.items() if want != got
+    ]
+    links = [row["link"] for row in rows] + [
+        p["link"] for row in rows for p in row["history"] if p["in_source"]
+    ]
+    said += [
+        f"{link or 'no page'} is not there" for link in links if not link or not (folder / link).is_file()
+    ]
     return said
 
 
@@ -345,7 +363,9 @@ def main() -> None:
             f"{'WRONG' if said else 'right'}"
         )
         print("".join(f"  {line}\n" for line in said), end="")
-    print(f"{len(planned)} exams, {options.days} mornings, {wrong} wrong; {unit.out / 'current/worklist.html'}")
+    print(
+        f"{len(planned)} exams, {options.days} mornings, {wrong} wrong; {unit.out / 'current/worklist.html'}"
+    )
     raise SystemExit(1 if wrong else 0)
 
 
