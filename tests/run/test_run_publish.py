@@ -56,12 +56,11 @@ def test_a_night_that_cannot_be_written_leaves_the_last_one_and_no_rubbish(out):
         writer("n2")(folder)
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(LedgerError, match="could not be published in .*: No space left on device"):
+    with pytest.raises(LedgerError, match=r"could not be published in .*: No space left on device"):
         publish(out, "n2", full, keep=3)
 
     assert (out / "current" / "worklist.csv").read_text() == "n1"
-    publish(out, "n3", writer("n3"), keep=3)
-    assert sorted(path.name for path in (out / "nights").iterdir()) == ["n1", "n3"]
+    assert [path.name for path in (out / "nights").iterdir()] == ["n1"]
 
 
 def test_what_a_killed_run_left_is_cleared(out):

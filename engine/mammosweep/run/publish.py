@@ -68,6 +68,7 @@ def publish(out: Path, name: str, write: Callable[[Path], None], keep: int) -> P
         _point(out, name)
         _prune(nights, name, keep)
     except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)  # a full disk needs the space
         raise LedgerError(
             f"the worklist could not be published in {out}: {error.strerror or error}; the last one that was "
             "stays: mend the cause and run the same command again"
