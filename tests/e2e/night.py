@@ -77,7 +77,9 @@ class Planned:
         return tuple(view for view in VIEWS if view not in gone)
 
     def is_new(self, day: int) -> bool:
-        return day in (self.day, self.second_day)
+        """Before the first night only what was made the day before is new."""
+        was_stock = day == 1 and self.study_date < EVE
+        return day in (self.day, self.second_day) and not was_stock
 
 
 @dataclass(frozen=True)
