@@ -115,7 +115,10 @@ def night(tmp_path, scored, unscored):
     history = tuple(known(f"prior{n}", 1, study_date=date(2015 - 2 * n, 5, 4), score=n / 9) for n in range(5))
     exams = (
         NightExam(known(outcomes[0].exam_id, 3, revision=2), history),
-        NightExam(known("unread", 3, status="not_scored", score=None), (known("gone", 1, present=False, bundle="older 3"),)),
+        NightExam(
+            known("unread", 3, status="not_scored", score=None),
+            (known("gone", 1, present=False, bundle="older 3"),),
+        ),
     )
     folder = tmp_path / "night"
     folder.mkdir()
