@@ -19,7 +19,7 @@ CONVERTER := 'torch-tensorrt; sys_platform == "linux" and platform_machine == "x
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench table fuzz bundle test-gpu clean
+.PHONY: help install demo test check format bench table fuzz night bundle test-gpu clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ table: $(VENV)/.dev ## renew the documents' tables from benchmarks/results and t
 
 fuzz: $(VENV)/.dev ## feed the engine 100,000 mutated files; goes on where it was stopped
 	$(BIN)/python -m tests.fuzz.run --files $(FILES) --seed $(SEED) --folder $(RUNS)/fuzz
+
+night: $(VENV)/.dev ## play a week of a screening unit's nights, 200 exams, each morning held against the plan
+	$(BIN)/python -m tests.e2e.night --folder $(RUNS)/night
 
 bundle: $(VENV)/.dev ## fit the tests' bundle on phantoms; goes on where it was killed
 	test -e $(RUNS)/phantoms/truth.parquet || \

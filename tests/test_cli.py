@@ -69,6 +69,19 @@ CONTRACT = {
         "--bootstraps": 1000,
         "--seed": 0,
     },
+    "nightly": {
+        "SOURCE": "required",
+        "--state": "required",
+        "--out": "required",
+        "--days": 1,
+        "--read": None,
+        "--keep": 14,
+        "--manifest": None,
+        "--bundle": None,
+        "--device": None,
+        "--chunk-exams": None,
+        "--config": None,
+    },
     "bundle show": {"B": None},
     "bundle verify": {"B": None},
     "plan build": {
@@ -309,6 +322,22 @@ UNUSABLE = {
         "--syntax is 'bmp'; expected one of explicit",
     ),
     "no-exams": (["phantom", "--out", "p", "--exams", "0"], "number of phantom exams is 0"),
+    "night-source-missing": (
+        ["nightly", "nowhere", "--state", "out", "--out", "out2"],
+        "source nowhere does not exist",
+    ),
+    "night-in-the-archive": (
+        ["nightly", "archive", "--state", "out", "--out", "archive/out"],
+        "lie in each other; give folders apart",
+    ),
+    "night-of-no-days": (
+        ["nightly", "archive", "--state", "out", "--out", "out2", "--days", "0"],
+        "--days is 0; it must be 1 or more",
+    ),
+    "night-read-missing": (
+        ["nightly", "archive", "--state", "out", "--out", "out2", "--read", "no.csv"],
+        "--read no.csv cannot be read",
+    ),
     "bundle-show": (["bundle", "show", "nowhere"], "bundle nowhere: bundle.toml cannot be read"),
     "bundle-verify": (["bundle", "verify", "nowhere"], "bundle nowhere: bundle.toml cannot be read"),
     "import-of-a-pickle": (
@@ -381,6 +410,43 @@ def test_a_run_that_fails_after_work_began_exits_1(archive, tmp_path, loaded, ti
 
     assert found.exit_code == 1
     assert "part.json cannot be used" in found.stderr
+
+
+def test_a_night_exits_0_and_names_the_page_to_open(archive, tmp_path, loaded):
+    found = run("nightly", archive, "--state", tmp_path / "state", "--out", tmp_path / "out", "--days", 9999)
+
+    assert found.exit_code == 0
+    words = " ".join(found.stdout.split())
+    assert "2 exams new or revised = 2 to be read + 0 earlier + 0 read + 0 gone" in words
+    assert "to be read: 1 unassessed, 0 revised" in words
+    assert f"open {tmp_path / 'out/current/worklist.html'}" in found.stdout
+    assert (tmp_path / "out/current/worklist.html").is_file()
+
+
+def test_a_night_whose_source_was_emptied_exits_2(archive, tmp_path, loaded):
+    arguments = ("nightly", archive, "--state", tmp_path / "state", "--out", tmp_path / "out")
+    run(*arguments)
+    before = (tmp_path / "out" / "current").resolve()
+    for folder in archive.glob("exam*"):
+        shutil.rmtree(folder)  # one file that is no image stays
+
+    found = run(*arguments)
+
+    assert found.exit_code == 2
+    assert "the source holds no exam, and 2 exams the night before" in found.stderr
+    assert (tmp_path / "out" / "current").resolve() == before
+
+
+def test_a_night_that_cannot_be_published_exits_1(archive, tmp_path, loaded, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mammosweep.run.nightly.write_night", full)
+
+    found = run("nightly", archive, "--state", tmp_path / "state", "--out", tmp_path / "out")
+
+    assert found.exit_code == 1
+    assert "No space left on device; the last one that was stays" in found.stderr
 
 
 def test_an_interrupted_sweep_exits_130_and_says_how_to_go_on(archive, tmp_path, monkeypatch, tiny):

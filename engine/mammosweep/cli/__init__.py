@@ -16,6 +16,7 @@ from rich.console import Console
 from mammosweep.cli.bundle import bundle_app
 from mammosweep.cli.evaluate import evaluate
 from mammosweep.cli.fit import fit
+from mammosweep.cli.nightly import nightly
 from mammosweep.cli.options import (
     DEFAULTS,
     ConfigFile,
@@ -48,6 +49,7 @@ app.add_typer(bundle_app, name="bundle")
 app.add_typer(plan_app, name="plan")
 app.command()(fit)
 app.command()(evaluate)
+app.command()(nightly)
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from mammosweep.records import ExamStatus
 from mammosweep.report.atomic import replacing
+from mammosweep.report.cells import cell, cell_value
 from mammosweep.report.html import page_link, write_page
-from mammosweep.report.words import bundle_caution, plain, status_words
+from mammosweep.report.words import bundle_caution
 
 __all__ = ["COLUMNS", "READING_COLUMNS", "ReadingOrder", "bundle_of", "write_worklist"]
 
@@ -23,10 +24,6 @@ COLUMNS = (
     *("score", "score_left", "score_right", "category", "flags"),
 )
 """The columns of worklist.csv."""
-
-# What spreadsheets take for the start of a formula (OWASP, "CSV Injection"); the last four are the full-width
-# forms that some of them fold to ASCII. Tab and CR count only before control characters are stripped.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 READING_COLUMNS = (*COLUMNS[1:], "message", "bundle")
@@ -105,21 +102,4 @@ def _csv(rows: Iterable[Sequence[str]]) -> bytes:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    return [_cell(_value(row, column)) for column in COLUMNS]
-
-
-def _value(row: dict[str, Any], column: str) -> object:
-    value = row[column]
-    if column == "flags":
-        return " ".join(value or ())
-    if column == "status":
-        return status_words(value)
-    # Six digits: what equal results agree to; the tables hold the rest.
-    return f"{value:.6f}" if isinstance(value, float) else value
-
-
-def _cell(value: object) -> str:
-    raw = "" if value is None else str(value)
-    text = plain(raw)
-    dangerous = raw.startswith(_FORMULA_STARTS) or text.lstrip().startswith(_FORMULA_STARTS)
-    return f"'{text}" if dangerous else text
+    return [cell(cell_value(row, column)) for column in COLUMNS]
