@@ -25,12 +25,14 @@ from mammosweep.detect.buckets import make_batches
 from mammosweep.exam.assess import ExamModels
 from mammosweep.exam.booster import Booster
 from mammosweep.exam.score import Aggregation
+from mammosweep.fit.calcification import FittedCalcification
 from mammosweep.fit.card import model_card
 from mammosweep.fit.exam import FittedExam
 from mammosweep.fit.outcome import Figures
 from mammosweep.fit.parts import Parts
 from mammosweep.fit.samples import ExamSample
 from mammosweep.fit.settings import FitSettings
+from mammosweep.lesion.calcification.classify import save_characterisers
 from mammosweep.pixels.normalise import GRAY_RANGE
 
 __all__ = ["write_bundle", "write_validation_views"]
@@ -44,6 +46,7 @@ def write_bundle(
     parts: Parts,
     work: Path,
     fitted: FittedExam,
+    calcification: FittedCalcification | None,
     figures: Figures,
     exams: Sequence[ExamSample],
     out: Path,
@@ -55,6 +58,7 @@ def write_bundle(
         parts: who it was fitted on.
         work: holds the networks' weights.
         fitted: what judges findings.
+        calcification: what judges calcifications by their measurements, where they were measured.
         figures: on the validation patients.
         exams: of them; the smallest go along as validation views, where there are any.
         out: the bundle's folder.
@@ -68,9 +72,13 @@ def write_bundle(
             fitted.rescoring.model.save(folder / RESCORE)
         if settings.exam.aggregation is Aggregation.LEARNED and fitted.breast is not None:
             fitted.breast.save(folder / BREAST)
+        if calcification is not None:
+            save_characterisers(calcification.models, folder)
         if exams:
             write_validation_views(exams, settings.network, folder / VIEWS)
-        (folder / CARD).write_text(model_card(settings, parts, fitted, figures), encoding="utf-8")
+        (folder / CARD).write_text(
+            model_card(settings, parts, fitted, calcification, figures), encoding="utf-8"
+        )
         seal(folder, _manifest(settings, fitted.models(settings.exam.aggregation)))
     open_bundle(out)
 

@@ -26,6 +26,7 @@ from mammosweep.detect.detector import Candidates, PlannedDetector
 from mammosweep.detect.load import choose_device, choose_precision
 from mammosweep.detect.network import FourViewDetector, load_detector_weights
 from mammosweep.detect.plans.eager import EagerPlan
+from mammosweep.fit.calcification import fit_calcification
 from mammosweep.fit.character import character_samples
 from mammosweep.fit.checkpoint import Checkpoint
 from mammosweep.fit.detector import fit_detector
@@ -84,11 +85,12 @@ def fit_bundle(
     log("fitting matching and decision")
     judged = [labelled(exam) for exam in fit.described(found, samples, networks)]
     fitted = fit_exam(judged, rescore_weight=settings.exam.rescore_weight, seed=settings.seed)
+    calcification = fit_calcification(judged, seed=settings.seed)
     log(f"measuring on {len(fit.parts.validation)} exams of validation patients")
     stage = fit.stage(networks)
     held_out = [findings_of(sample, detector, stage, settings.network) for sample in fit.held_out()]
     figures = measure(held_out, fitted.models(settings.exam.aggregation))
-    write_bundle(settings, fit.parts, work, fitted, figures, fit.kept_exams(), out)
+    write_bundle(settings, fit.parts, work, fitted, calcification, figures, fit.kept_exams(), out)
     return figures
 
 
