@@ -13,6 +13,7 @@ from mammosweep.archive.source import folder_of, open_source
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import ConfigError, SourceError
 from mammosweep.records import ExamRef, ImageRecord
+from mammosweep.run.select import EVERYTHING, Selection
 
 __all__ = [
     "CATALOG_FILE",
@@ -111,18 +112,23 @@ def update_catalog(
 
 
 def holdings_of(
-    catalog: Catalog, *, allow_for_processing: bool = False, allow_lossy_jpeg: bool = False
+    catalog: Catalog,
+    *,
+    allow_for_processing: bool = False,
+    allow_lossy_jpeg: bool = False,
+    selection: Selection = EVERYTHING,
 ) -> Holdings:
-    """The exams and strays of a catalog; the order of its source's files does not change them."""
+    """What a selection takes of a catalog's exams and strays; the order of files does not change them."""
     allowed = {"allow_for_processing": allow_for_processing, "allow_lossy_jpeg": allow_lossy_jpeg}
-    exams = tuple(catalog.exams(**allowed))
-    images = catalog.images(**allowed)
-    belonging = {image.path for exam in exams for image in exam.images}
+    everything = catalog.exams(**allowed)
+    belonging = {image.path for exam in everything for image in exam.images}
+    strays = tuple(image for image in catalog.images(**allowed) if image.path not in belonging)
+    exams, strays = tuple(filter(selection, everything)), strays if selection.takes_strays else ()
     return Holdings(
         root=catalog.root,
         exams=exams,
-        strays=tuple(image for image in images if image.path not in belonging),
-        paths=tuple(record.path for record in catalog.records),
+        strays=strays,
+        paths=(*(image.path for exam in exams for image in exam.images), *(image.path for image in strays)),
         digests={exam.exam_id: exam.digest for exam in exams},
     )
 

@@ -12,9 +12,10 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,7 +29,7 @@ from mammosweep.report.tables import write_tables
 from mammosweep.run.chunks import Chunk, Identity
 from mammosweep.run.part import Part, PartExam, read_part, write_part_file
 
-__all__ = ["LOCK", "PARTS", "Ledger", "Writer", "commit", "is_locked", "read_parts"]
+__all__ = ["LOCK", "PARTS", "Ledger", "Writer", "commit", "each_part", "is_locked", "read_parts"]
 
 LOCK = ".lock"
 PARTS = "parts"
@@ -146,8 +147,14 @@ def commit(
     _check_complete(chunk, outcomes)
     parts = writer.out / PARTS
     temporary, final = parts / f"{TEMPORARY}{chunk.id}-{secrets.token_hex(4)}", parts / chunk.id
-    exams = tuple(PartExam.of(outcome) for outcome in outcomes)
-    part = Part(folder=final, run_id=writer.run_id, identity=writer.identity, exams=exams, seconds=seconds)
+    part = Part(
+        folder=final,
+        run_id=writer.run_id,
+        identity=writer.identity,
+        exams=tuple(PartExam.of(*pair) for pair in zip(chunk.exams, outcomes, strict=True)),
+        seconds=seconds,
+        committed_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
     try:
         write_tables(temporary, outcomes)
         for outcome in outcomes if pages else ():
@@ -183,8 +190,13 @@ def is_locked(out: Path) -> bool:
 
 def read_parts(out: Path) -> list[Part]:
     """Every committed part in the folder, of any bundle and settings, by name."""
+    return list(each_part(out))
+
+
+def each_part(out: Path) -> Iterator[Part]:
+    """The same, one after the other."""
     folders = sorted(path for path in (out / PARTS).glob("*") if path.is_dir())
-    return [read_part(folder) for folder in folders if not folder.name.startswith(".")]
+    yield from (read_part(folder) for folder in folders if not folder.name.startswith("."))
 
 
 def _check_complete(chunk: Chunk, outcomes: Sequence[ExamOutcome]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from mammosweep.config import SweepConfig
 from mammosweep.errors import LedgerError
 from mammosweep.records import ExamOutcome, ExamRef, ExamStatus
 from mammosweep.run.begun import Begun, read_begun, write_begun
-from mammosweep.run.chunks import cut
+from mammosweep.run.chunks import Chunk, cut
 from mammosweep.run.counts import Counts
+from mammosweep.run.events import ChunkCommitted, ChunkTaken, RunFinished, RunStarted
 from mammosweep.run.executor import Executor, LocalExecutor, Work
 from mammosweep.run.finish import OUTCOME_FILES, gather, write_front
 from mammosweep.run.holdings import (
@@ -33,11 +35,15 @@ from mammosweep.run.part import Part, total_seconds
 from mammosweep.run.progress import Progress, Tally, silent
 from mammosweep.run.provenance import run_record
 from mammosweep.run.screener import About, Screener, load_screener
+from mammosweep.run.select import EVERYTHING, Selection
 from mammosweep.run.status import finished_run
+from mammosweep.run.stop import Gate, SweepStopped
+from mammosweep.run.terms import Terms
 
 __all__ = ["LocalSweep", "SweepSummary", "prepare", "sweep", "sweep_to"]
 
 DEFAULTS = SweepConfig()
+NO_TERMS = Terms()
 
 LoadScreener = Callable[[SweepConfig, Path | None], Screener]
 
@@ -50,6 +56,7 @@ class SweepSummary:
     counts: Counts  # they add up, or there is no summary
     seconds: Mapping[str, float]  # by stage; stages run beside each other, so they add up to more
     nothing_new: bool  # the sweep was complete already, and no file was touched
+    run_seconds: Mapping[str, float]  # as ``seconds``, of this run's exams alone; empty where it had none
 
 
 def sweep(
@@ -87,9 +94,10 @@ def _outcomes(screener: Screener, exams: Iterable[ExamRef], source: Source) -> I
         screener.close()
 
 
-def _holdings(catalog: Catalog, about: About) -> Holdings:
+def _holdings(catalog: Catalog, about: About, selection: Selection = EVERYTHING) -> Holdings:
     return holdings_of(
         catalog,
+        selection=selection,
         allow_for_processing=about.allow_for_processing,
         allow_lossy_jpeg=about.allow_lossy_jpeg,
     )
@@ -136,11 +144,19 @@ def prepare(
     config: SweepConfig = DEFAULTS,
     progress: Progress = silent,
     load: LoadScreener | None = None,
+    terms: Terms = NO_TERMS,
 ) -> Iterator[LocalSweep]:
     """Check everything that can be wrong before work begins, and hold the folder's lock meanwhile.
 
-    ``load`` makes the screener; the pipeline's own where none is given. Raises what `sweep_to` does.
+    ``load`` makes the screener; the pipeline's own where none is given. ``terms`` say what is swept, when to
+    stop and who watches. Raises what `sweep_to` does, and `SweepStopped` where a stop is asked for while
+    headers are read.
     """
+
+    def read(files: int) -> None:
+        progress(Tally(files=files))
+        terms.stop.check()
+
     open_source(source, config=config.archive)
     check_apart(source, out)
     executor = LocalExecutor((load or load_screener)(config, bundle))
@@ -148,8 +164,8 @@ def prepare(
         clock = StageClock()
         with clock.measure("index"):
             previous = earlier_catalog(out / CATALOG_FILE)
-            catalog = look(source, manifest, config.archive, previous, lambda n: progress(Tally(files=n)))
-        yield LocalSweep(ledger, catalog, executor, config, progress, clock)
+            catalog = look(source, manifest, config.archive, previous, read)
+        yield LocalSweep(ledger, catalog, executor, config, progress, clock, terms)
 
 
 class LocalSweep:
@@ -163,10 +179,12 @@ class LocalSweep:
         config: SweepConfig,
         progress: Progress,
         clock: StageClock,
+        terms: Terms = NO_TERMS,
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
-        self._holdings = _holdings(catalog, executor.about)
+        self._terms = terms
+        self._holdings = _holdings(catalog, executor.about, terms.selection)
         self._executor = executor
         self._config = config
         self._progress = progress
@@ -174,14 +192,20 @@ class LocalSweep:
         self._tally = Tally()
         self._began = perf_counter()
 
+    @property
+    def seen(self) -> tuple[int, int]:
+        """How many exams and files the sweep is about."""
+        return len(self._holdings.digests), len(self._holdings.paths)
+
     def run(self) -> SweepSummary:
         """Do what is left: screen chunk by chunk, commit each, and write the outcome files.
 
         Raises:
             LedgerError: the folder cannot be written, or the counts do not add up.
+            SweepStopped: it was asked for, and exams are left for the next run.
         """
         if (finished := self._finished()) is not None:
-            return finished
+            return self._told(finished)
         parts = self._ledger.parts()
         with _writing(self._ledger.out):
             begun = self._begin(parts)
@@ -195,9 +219,25 @@ class LocalSweep:
             counted=self._count,
         )
         self._began = perf_counter()
-        parts += self._executor.run(chunks, work)
+        self._terms.tell(RunStarted(begun, self._executor.about))
+        gate, new = Gate(chunks, self._terms.stop), []
+        for part in self._executor.run(map(self._taken, gate), work):
+            self._terms.tell(ChunkCommitted(part))
+            new.append(part)
+        run_seconds = total_seconds(new) | self._clock.snapshot() if new else {}
+        if gate.shut is not None:
+            committed = begun.done + sum(len(part.exams) for part in new)
+            raise SweepStopped(gate.shut, exams=begun.exams, done=committed, seconds=run_seconds)
         with _writing(self._ledger.out):
-            return self._finish(begun, parts)
+            return self._told(self._finish(begun, parts + new, run_seconds))
+
+    def _taken(self, chunk: Chunk) -> Chunk:
+        self._terms.tell(ChunkTaken(chunk.id, len(chunk.exams)))
+        return chunk
+
+    def _told(self, summary: SweepSummary) -> SweepSummary:
+        self._terms.tell(RunFinished(summary.counts, summary.seconds, summary.nothing_new))
+        return summary
 
     def _finished(self) -> SweepSummary | None:
         """The summary of the run that did all of this before, if there was one."""
@@ -208,12 +248,12 @@ class LocalSweep:
         if (begun.archive_digest, begun.identity) != (self._holdings.digest, self._ledger.identity):
             return None
         counts = Counts.from_json(run)
-        return SweepSummary(out=out, counts=counts, seconds=run["seconds"], nothing_new=True)
+        return SweepSummary(out=out, counts=counts, seconds=run["seconds"], nothing_new=True, run_seconds={})
 
     def _begin(self, parts: list[Part]) -> Begun:
         self._check_same_source()
         current = set(self._holdings.digests.values())
-        done = [exam.status for part in parts for exam in part.exams if exam.exam_digest in current]
+        done = [exam for part in parts for exam in part.exams if exam.exam_digest in current]
         begun = Begun(
             run_id=self._ledger.run_id,
             root=self._holdings.root,
@@ -222,8 +262,11 @@ class LocalSweep:
             files=len(self._holdings.paths),
             exams=len(current),
             done=len(done),
-            not_scored=done.count(ExamStatus.NOT_SCORED),
+            not_scored=sum(exam.status is ExamStatus.NOT_SCORED for exam in done),
             started_at=_now(),
+            reasons=dict(Counter(exam.reason for exam in done if exam.reason is not None)),
+            where=self._terms.selection.where,
+            shard=str(self._terms.selection.shard or ""),
         )
         write_catalog(self._catalog, self._ledger.out / CATALOG_FILE)
         write_begun(self._ledger.out, begun)
@@ -257,14 +300,20 @@ class LocalSweep:
         )
         self._progress(self._tally)
 
-    def _finish(self, begun: Begun, parts: list[Part]) -> SweepSummary:
+    def _finish(self, begun: Begun, parts: list[Part], run_seconds: Mapping[str, float]) -> SweepSummary:
         with self._clock.measure("report"):
             counts = gather(self._ledger.out, self._holdings, parts)
         seconds = total_seconds(parts) | self._clock.snapshot()
         about = run_record(begun, self._executor.about, self._config)
         write_front(self._ledger.out, about | counts.as_json() | {"seconds": seconds, "finished_at": _now()})
         self._progress(replace(self._tally, finished=True))
-        return SweepSummary(out=self._ledger.out, counts=counts, seconds=seconds, nothing_new=False)
+        return SweepSummary(
+            out=self._ledger.out,
+            counts=counts,
+            seconds=seconds,
+            nothing_new=False,
+            run_seconds=run_seconds,
+        )
 
 
 @contextmanager
