@@ -8,6 +8,8 @@ import json
 import shutil
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import fsspec
@@ -24,7 +26,7 @@ from mammosweep.errors import SourceError
 from mammosweep.geometry import Size
 from mammosweep.phantom import PhantomConfig, Syntax
 from mammosweep.records import LESION_TYPES
-from mammosweep.run import local, stop
+from mammosweep.run import local
 
 CONTRACT = {
     "sweep": {
@@ -449,13 +451,21 @@ def test_shards_are_merged_to_the_whole(archive, tmp_path, loaded):
     assert "index.html" in found.stdout
 
 
-def test_a_sweep_past_its_time_stops_before_work_and_exits_0(archive, tmp_path, loaded, monkeypatch):
-    monkeypatch.setattr(stop, "uptime", iter(range(0, 10**9, 10**5)).__next__)
+def test_a_sweep_past_its_time_stops_before_work_and_exits_0(archive, tmp_path, monkeypatch, tiny):
+    moment = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
 
-    found = run("sweep", archive, "--out", tmp_path / "out", "--until", "06:00")
+    def load(config, bundle):  # a slow bundle
+        time.sleep(4)
+        return tiny.tiny_screener()
+
+    monkeypatch.setattr(local, "load_screener", load)
+
+    found = run("sweep", archive, "--out", tmp_path / "out", "--until", moment)
 
     assert found.exit_code == 0
-    assert "stopped: 06:00 has come (--until); while headers were read; resumable" in found.stdout
+    assert (
+        "has come (--until); while headers were read; resumable: run the same command again" in found.stdout
+    )
     assert not (tmp_path / "out" / "run.json").exists()
 
 
