@@ -125,6 +125,7 @@ def test_text_is_one_line_for_each_event(tiny, shared_archive, tmp_path, capsys)
     assert len(lines) == 5
     assert re.match(r"2\d{3}-\d\d-\d\dT[\d:.]+\+00:00 info    run-started files=17 exams=4 done=0", lines[0])
     assert " warning exam-not-scored exam=" in lines[2]
+    assert " counts.exams.seen=4 counts.exams.scored=3 " in lines[4]
 
 
 def test_what_stands_in_a_value_cannot_begin_a_line():

@@ -161,8 +161,9 @@ def test_a_finished_sweep_that_got_new_files_and_was_stopped_is_not_complete(tin
         tiny.tiny_sweep(out, archive, chunk_exams=1, progress=ask, terms=asked)
 
     assert (status(out).state, status(out).done, status(out).exams) == (State.STOPPED, 5, 6)
-    tiny.tiny_sweep(out, archive)
+    summary = tiny.tiny_sweep(out, archive)
     assert len(rows(out)["exams"]) == 6
+    assert summary.run_seconds["count"] < summary.seconds["count"]  # what limited this run, not all of them
 
 
 def test_a_gate_takes_chunks_one_by_one_and_none_once_it_is_shut():

@@ -8,7 +8,7 @@ which may name an exam.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import singledispatch
 from typing import Any, TextIO
@@ -55,12 +55,21 @@ class Log:
         if self._form is LogFormat.JSON:
             return json.dumps(record)
         time, level, event = (record.pop(name) for name in ("time", "level", "event"))
-        words = " ".join(f"{name}={_plain(value)}" for name, value in record.items())
+        words = " ".join(f"{name}={_plain(value)}" for name, value in _flat(record))
         return f"{time} {level:7} {event} {words}"
 
 
+def _flat(record: Fields, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested fields with dotted names."""
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _flat(dict(value), f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
 def _plain(value: object) -> str:
-    text = str(value) if isinstance(value, str | int | float) else json.dumps(value)
+    text = str(value)
     return json.dumps(text) if not text or " " in text or "\n" in text else text
 
 
