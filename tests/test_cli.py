@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import fsspec
@@ -36,10 +39,16 @@ CONTRACT = {
         "--chunk-exams": None,
         "--config": None,
         "--strict": False,
+        "--where": None,
+        "--shard": None,
+        "--until": None,
+        "--log": None,
+        "--metrics": None,
     },
+    "merge": {"OUT1 OUT2 ...": "required", "--out": "required"},
     "index": {"SOURCE": "required", "--out": "required", "--manifest": None, "--config": None},
     "demo": {"--out": Path("demo-out")},
-    "status": {"OUT": "required"},
+    "status": {"OUT": "required", "--json": False},
     "phantom": {
         "--out": "required",
         "--exams": 4,
@@ -315,6 +324,11 @@ UNUSABLE = {
     "chunk-of-none": (["sweep", "archive", "--out", "out", "--chunk-exams", "0"], "run.chunk_exams is 0"),
     "device-unknown": (["sweep", "archive", "--out", "out", "--device", "tpu"], "--device"),
     "bundle-missing": (["sweep", "archive", "--out", "out", "--bundle", "nowhere"], "bundle nowhere"),
+    "where-column": (["sweep", "archive", "--out", "out", "--where", "age > 40"], "no column 'age'"),
+    "shard": (["sweep", "archive", "--out", "out", "--shard", "3/2"], "--shard is '3/2'; expected i/n"),
+    "until": (["sweep", "archive", "--out", "out", "--until", "soon"], "--until is 'soon'; expected a time"),
+    "metrics": (["sweep", "archive", "--out", "out", "--metrics", "x"], "--metrics is 'x'; expected a port"),
+    "merge-of-nothing": (["merge", "nowhere", "--out", "out"], "nowhere holds no sweep"),
     "index-suffix": (["index", "archive", "--out", "catalog.csv"], "must end in .parquet"),
     "status-of-nothing": (["status", "nowhere"], "nowhere holds no sweep.json"),
     "syntax-unknown": (
@@ -467,7 +481,74 @@ def test_status_says_how_far_a_sweep_is(archive, tmp_path, loaded):
 
     words = " ".join(run("status", tmp_path / "out").stdout.split())
 
-    assert "state complete exams done 2 of 2, 1 not scored files seen 9" in words
+    assert "state complete exams done 2 of 2, 1 not scored not scored 1 no_usable_view files seen 9" in words
+    assert "exams/s by the latest run chunks 1 committed by the latest run" in words
+
+
+def test_status_says_the_same_as_json(archive, tmp_path, loaded):
+    run("sweep", archive, "--out", tmp_path / "out", "--shard", "1/1")
+
+    found = json.loads(run("status", tmp_path / "out", "--json").stdout)
+
+    assert (found["state"], found["exams"], found["done"], found["not_scored"]) == ("complete", 2, 2, 1)
+    assert (found["reasons"], found["selection"]) == ({"no_usable_view": 1}, "shard 1/1")
+    assert found["exams_per_s"] > 0
+    assert found["seconds_left"] == 0
+
+
+def test_what_is_selected_is_swept_and_nothing_else_is_seen(archive, tmp_path, loaded):
+    found = run("sweep", archive, "--out", tmp_path / "out", "--where", "path ~ 'exam10/*'")
+
+    words = " ".join(found.stdout.split())
+    assert "files seen 4 = 4 used" in words
+    assert "exams seen 1 = 1 scored" in words
+
+
+def test_shards_are_merged_to_the_whole(archive, tmp_path, loaded):
+    for number in (1, 2):
+        run("sweep", archive, "--out", tmp_path / f"out{number}", "--shard", f"{number}/2")
+
+    found = run("merge", tmp_path / "out1", tmp_path / "out2", "--out", tmp_path / "out")
+
+    assert found.exit_code == 0
+    words = " ".join(found.stdout.split())
+    assert "files seen 9 = 8 used + 0 set aside + 1 rejected" in words
+    assert "exams seen 2 = 1 scored + 0 flagged + 1 not scored" in words
+    assert "index.html" in found.stdout
+
+
+def test_a_sweep_past_its_time_stops_before_work_and_exits_0(archive, tmp_path, monkeypatch, tiny):
+    moment = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+
+    def load(config, bundle):  # a slow bundle
+        time.sleep(4)
+        return tiny.tiny_screener()
+
+    monkeypatch.setattr(local, "load_screener", load)
+
+    found = run("sweep", archive, "--out", tmp_path / "out", "--until", moment)
+
+    assert found.exit_code == 0
+    assert (
+        "has come (--until); while headers were read; resumable: run the same command again" in found.stdout
+    )
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
+def test_the_log_takes_the_bars_place(archive, tmp_path, loaded):
+    found = run("sweep", archive, "--out", tmp_path / "out", "--log", "json")
+
+    events = [json.loads(line)["event"] for line in found.stderr.splitlines()]
+    assert events == ["run-started", "exam-not-scored", "chunk-committed", "run-finished"]
+
+
+def test_with_a_json_log_a_failure_is_a_line_of_it(archive, tmp_path, loaded):
+    found = run("sweep", "nowhere", "--out", tmp_path / "out", "--log", "json")
+
+    (line,) = found.stderr.splitlines()
+    assert found.exit_code == 2
+    assert json.loads(line)["error"] == "SourceError"
+    assert "source nowhere does not exist" in json.loads(line)["message"]
 
 
 def test_index_counts_files_and_exams_and_reads_only_what_is_new(archive, tmp_path):

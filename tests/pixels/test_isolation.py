@@ -117,6 +117,17 @@ def test_a_crash_costs_one_image_and_names_the_signal(how, archive, views, exam)
     assert caught.value.reason is Reason.DECODER_CRASHED
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+def test_what_asks_a_whole_group_to_end_is_the_parents_to_answer(how, archive, views, exam):
+    with FrameReader(PixelsConfig(**ONE_WORKER)) as reader:
+        with reader.request(archive, views[0]):
+            pass
+        killer = when_it_works(reader, lambda pid: os.kill(pid, how))
+        with reader.request(archive, views[1]) as frame:
+            np.testing.assert_array_equal(frame.stored, exam.views[1].pixels)
+        killer.join()
+
+
 def test_a_hang_is_ended_at_the_deadline(archive, views, exam):
     with FrameReader(PixelsConfig(deadline_s=1.0, **ONE_WORKER)) as reader:
         with reader.request(archive, views[0]):

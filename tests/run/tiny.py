@@ -167,10 +167,11 @@ def settings(chunk_exams=2):
     return SweepConfig(archive=ArchiveConfig(workers=1), run=RunConfig(chunk_exams=chunk_exams))
 
 
-def tiny_sweep(out, source, *, chunk_exams=2, manifest=None, progress=None, **screener):
+def tiny_sweep(out, source, *, chunk_exams=2, manifest=None, progress=None, terms=None, **screener):
     """A whole sweep with the tiny screener."""
     config = settings(chunk_exams)
     told = {} if progress is None else {"progress": progress}
+    told |= {} if terms is None else {"terms": terms}
 
     def load(config, bundle):
         return tiny_screener(**screener)

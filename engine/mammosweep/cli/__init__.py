@@ -1,14 +1,18 @@
 """The command ``mammosweep``. Its commands, options and exit codes are a contract that a test freezes.
 
-Exit codes: 0 done and the counts add up; 1 the run failed after work began (a full disk, counts that do not
-add up); 2 settings, bundle, source or output folder unusable, said before any work; 3 with --strict, an exam
-could not be scored; 130 stopped by Ctrl-C, run again to continue.
+Exit codes: 0 done and the counts add up, or stopped as asked (SIGTERM, --until) and resumable; 1 the
+run failed after work began (a full disk, counts that do not add up); 2 settings, bundle, source or output
+folder unusable, said before any work; 3 with --strict, an exam could not be scored; 130 stopped by Ctrl-C,
+run again to continue.
 """
 
 from __future__ import annotations
 
+import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,12 +20,18 @@ from rich.console import Console
 from mammosweep.cli.bundle import bundle_app
 from mammosweep.cli.evaluate import evaluate
 from mammosweep.cli.fit import fit
+from mammosweep.cli.merge import merge
 from mammosweep.cli.nightly import nightly
 from mammosweep.cli.options import (
     DEFAULTS,
     ConfigFile,
+    LogOption,
     Manifest,
+    MetricsOption,
+    ShardOption,
     Source,
+    UntilOption,
+    WhereOption,
     overridden_settings,
     read_settings,
 )
@@ -29,7 +39,15 @@ from mammosweep.cli.plan import plan_app
 from mammosweep.cli.saying import FAILED, NOT_SCORED, UNUSABLE, said, tell
 from mammosweep.config import Device, FlipMode, SweepConfig
 from mammosweep.errors import ConfigError
+from mammosweep.run.select import parse_selection
+from mammosweep.run.stop import Stop, SweepStopped, on_sigterm
+from mammosweep.run.terms import Terms
+from mammosweep.run.watching import watching
 from mammosweep.version import __version__
+
+if TYPE_CHECKING:
+    from mammosweep.run.local import SweepSummary
+    from mammosweep.run.log_format import LogFormat
 
 __all__ = ["app", "main"]
 
@@ -50,6 +68,7 @@ app.add_typer(plan_app, name="plan")
 app.command()(fit)
 app.command()(evaluate)
 app.command()(nightly)
+app.command()(merge)
 
 
 def main() -> None:
@@ -100,16 +119,23 @@ def sweep(
     ] = None,
     config: ConfigFile = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 if any exam could not be scored.")] = False,
+    where: WhereOption = None,
+    shard: ShardOption = None,
+    until: UntilOption = None,
+    log: LogOption = None,
+    metrics: MetricsOption = None,
 ) -> None:
     """Sweep SOURCE into a folder: Parquet tables, worklist, and a page for every exam.
 
-    Running it again continues; a finished sweep does nothing and says so. Exit codes: 0 complete and the
-    counts add up; 1 failed after work began; 2 settings, bundle, source or output folder unusable; 3 with
-    --strict if any exam could not be scored.
+    Running it again continues; a finished sweep does nothing and says so. SIGTERM has it finish and commit
+    the chunks in flight. Exit codes: 0 complete and the counts add up, or stopped and resumable; 1 failed
+    after work began; 2 settings, bundle, source or output folder unusable; 3 with --strict if any exam could
+    not be scored.
     """
     with said(UNUSABLE):
         settings = overridden_settings(config, device, flips, chunk_exams)
-    _sweep(out, source, manifest, bundle, settings, strict=strict)
+        terms = Terms(selection=parse_selection(where, shard), stop=Stop.at(until))
+    _sweep(out, source, manifest, bundle, settings, strict=strict, terms=terms, log=log, metrics=metrics)
 
 
 @app.command()
@@ -153,13 +179,21 @@ def demo(out: Annotated[Path, typer.Option(help="Where results go.")] = Path("de
 
 
 @app.command()
-def status(out: Annotated[Path, typer.Argument(metavar="OUT", help="The --out folder of a sweep.")]) -> None:
-    """Say how far a sweep is: while it runs, after it stopped, or when it is complete."""
+def status(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The --out folder of a sweep.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
+) -> None:
+    """Say how far a sweep is: while it runs, after it stopped, or when it is complete.
+
+    It reads OUT's files alone, so any machine that sees the folder can ask.
+    """
     from mammosweep.run.status import status as status_of
-    from mammosweep.run.summary import status_table
+    from mammosweep.run.summary import status_record, status_table
 
     with said(UNUSABLE):
         found = status_of(out)
+    if as_json:
+        return typer.echo(json.dumps(status_record(found), indent=2))
     Console().print(status_table(found))
 
 
@@ -199,21 +233,43 @@ def _sweep(
     config: SweepConfig,
     *,
     strict: bool,
+    terms: Terms | None = None,
+    log: LogFormat | None = None,
+    metrics: str | None = None,
 ) -> None:
     """What ``sweep`` and ``demo`` share: the sweep itself, its progress and its summary."""
-    with said(UNUSABLE):
-        from mammosweep.run.local import prepare
-        from mammosweep.run.progress import watch
-        from mammosweep.run.summary import summary_table
+    terms = terms or Terms()
+    try:
+        with on_sigterm(terms.stop), said(UNUSABLE), watching(log, metrics) as watch:
+            from mammosweep.run.local import prepare
+            from mammosweep.run.progress import silent
+            from mammosweep.run.progress import watch as bar
 
-        with (
-            watch(Console(stderr=True)) as progress,
-            prepare(out, source, manifest, bundle, config, progress) as ready,
-            said(FAILED),
-        ):
-            summary = ready.run()
+            told = replace(terms, tell=watch.tell)
+            with (
+                said(UNUSABLE, watch.ended),
+                nullcontext(silent) if log else bar(Console(stderr=True)) as progress,
+                prepare(out, source, manifest, bundle, config, progress, terms=told) as ready,
+                said(FAILED, watch.ended),
+            ):
+                summary = ready.run()
+    except SweepStopped as stopped:
+        return _say_stopped(stopped, out)
+    _say_finished(summary, out)
+    if strict and summary.counts.not_scored:
+        raise typer.Exit(NOT_SCORED)
+
+
+def _say_stopped(stopped: SweepStopped, out: Path) -> None:
+    from mammosweep.run.summary import stopped_table
+
+    tell(f"{out}: {stopped}")
+    Console().print(stopped_table(stopped))
+
+
+def _say_finished(summary: SweepSummary, out: Path) -> None:
+    from mammosweep.run.summary import summary_table
+
     if summary.nothing_new:
         tell(f"{out}: this sweep is complete and nothing is new; nothing was done")
     Console().print(summary_table(summary))
-    if strict and summary.counts.not_scored:
-        raise typer.Exit(NOT_SCORED)

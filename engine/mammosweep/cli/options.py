@@ -10,6 +10,7 @@ import typer
 
 from mammosweep.config import Device, FlipMode, SweepConfig, load_config
 from mammosweep.errors import ConfigError
+from mammosweep.run.log_format import LogFormat
 
 if TYPE_CHECKING:
     from mammosweep.geometry import Size
@@ -18,9 +19,14 @@ __all__ = [
     "DEFAULTS",
     "BundlePath",
     "ConfigFile",
+    "LogOption",
     "Manifest",
+    "MetricsOption",
     "PlanBundle",
+    "ShardOption",
     "Source",
+    "UntilOption",
+    "WhereOption",
     "numbers",
     "overridden_settings",
     "read_settings",
@@ -50,10 +56,42 @@ ConfigFile = Annotated[
 BundlePath = Annotated[
     Path | None, typer.Argument(metavar="B", help="The bundle's folder; the shipped one where none is given.")
 ]
-
-
 PlanBundle = Annotated[
     Path | None, typer.Option("--bundle", help="The model's folder; the shipped one by default.")
+]
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Only exams that fit: study_date (= != < <= > >=), exam_id, patient_key, path and site, the "
+        "first folder of a path (= != ~ !~); in (A, B) or in FILE; and, or, not, brackets. "
+        'Example: "study_date >= 2015-01-01 and site = north".',
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Only share i of n, as i/n: the same exams on every machine. Each share needs an --out of its "
+        "own; 'mammosweep merge' makes one of them. Index once and sweep the catalog."
+    ),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Take no new chunk from then on, as SIGTERM does: a time such as 06:00, or an ISO date and time."
+    ),
+]
+LogOption = Annotated[
+    LogFormat | None,
+    typer.Option("--log", help="Lines on stderr in place of the progress bar, without patient data."),
+]
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        metavar="[HOST:]PORT",
+        help="Serve Prometheus metrics there while the sweep runs; on this machine alone unless a host is "
+        "given.",
+    ),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -16,19 +16,25 @@ FAILED, UNUSABLE, NOT_SCORED, INTERRUPTED = 1, 2, 3, 130
 
 
 @contextmanager
-def said(exit_code: int) -> Iterator[None]:
-    """What goes wrong on purpose becomes one sentence on stderr and an exit code."""
+def said(exit_code: int, logged: Callable[[BaseException], bool] = lambda error: False) -> Iterator[None]:
+    """What goes wrong on purpose becomes one sentence on stderr and an exit code.
+
+    ``logged`` is told of it first; where it gives True no sentence follows.
+    """
     try:
         yield
-    except SweepError as error:
-        say(f"mammosweep: {error}")
-        raise typer.Exit(exit_code) from None
-    except OSError as error:
-        say(f"mammosweep: {error.filename or 'a file'}: {error.strerror or error}")
-        raise typer.Exit(exit_code) from None
-    except KeyboardInterrupt:
-        say("mammosweep: stopped; run the same command again to continue")
-        raise typer.Exit(INTERRUPTED) from None
+    except (SweepError, OSError, KeyboardInterrupt) as error:
+        if not logged(error):
+            say(f"mammosweep: {_sentence(error)}")
+        raise typer.Exit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else exit_code) from None
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped; run the same command again to continue"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}"
+    return str(error)
 
 
 def tell(sentence: str) -> None:

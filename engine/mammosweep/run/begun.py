@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ class Begun:
     done: int  # exams that earlier runs had committed
     not_scored: int  # of those
     started_at: str  # ISO 8601, UTC
+    reasons: Mapping[str, int] = field(default_factory=dict)  # why those were not scored
+    where: str = ""  # which exams were selected, as `--where` says it; empty: all
+    shard: str = ""  # "2/8", where the sweep is one shard of several
+
+    @property
+    def selection(self) -> str:
+        """What is swept, in words; empty: everything."""
+        where = f"where {self.where}" if self.where else ""
+        return ", ".join(filter(None, (where, f"shard {self.shard}" if self.shard else "")))
 
 
 def write_begun(out: Path, begun: Begun) -> None:

@@ -81,8 +81,12 @@ class LocalExecutor:
             committing: Future[Part] | None = None
             before = self._screener.clock.snapshot()
             for first in stream:
-                chunk = taken.pop(0)
-                outcomes = [first, *islice(stream, len(chunk.exams) - 1)]
+                chunk, outcomes = taken.pop(0), [first]
+                for outcome in islice(stream, len(chunk.exams) - 1):
+                    outcomes.append(outcome)
+                    if committing is not None and committing.done():  # told of at once, not a chunk later
+                        yield from _committed(committing, work.clock)
+                        committing = None
                 after = self._screener.clock.snapshot()
                 seconds = {stage: total - before.get(stage, 0.0) for stage, total in after.items()}
                 before = after

@@ -15,6 +15,7 @@ from mammosweep.config import ArchiveConfig
 from mammosweep.errors import ConfigError, SourceError
 from mammosweep.records import ExamRef
 from mammosweep.run.digests import DigestIndex
+from mammosweep.run.select import EVERYTHING, Selection
 
 __all__ = [
     "CATALOG_FILE",
@@ -36,6 +37,7 @@ class Holdings:
     """A catalog as a sweep takes it: read group by group, each time it is asked for."""
 
     catalog: Catalog
+    selection: Selection
     allow_for_processing: bool
     allow_lossy_jpeg: bool
     num_files: int
@@ -49,9 +51,7 @@ class Holdings:
 
     def groups(self) -> Iterator[ExamGroup]:
         """The exams and strays, always in the same order."""
-        return self.catalog.exam_groups(
-            allow_for_processing=self.allow_for_processing, allow_lossy_jpeg=self.allow_lossy_jpeg
-        )
+        return _groups(self.catalog, self.selection, self.allow_for_processing, self.allow_lossy_jpeg)
 
     def exams(self) -> Iterator[ExamRef]:
         """The exams, in the order of the groups."""
@@ -125,16 +125,19 @@ def update_catalog(
 
 
 def holdings_of(
-    catalog: Catalog, *, allow_for_processing: bool = False, allow_lossy_jpeg: bool = False
+    catalog: Catalog,
+    *,
+    allow_for_processing: bool = False,
+    allow_lossy_jpeg: bool = False,
+    selection: Selection = EVERYTHING,
 ) -> Holdings:
     """Look through a catalog once; the order of its source's files does not change what comes of it."""
-    groups = catalog.exam_groups(allow_for_processing=allow_for_processing, allow_lossy_jpeg=allow_lossy_jpeg)
     seen = hashlib.sha256()
     num_files, numbers = 0, count()
 
     def digests() -> Iterator[tuple[str, int]]:
         nonlocal num_files
-        for group in groups:
+        for group in _groups(catalog, selection, allow_for_processing, allow_lossy_jpeg):
             num_files += len(group.paths)
             every = [exam.digest for exam in group.exams]
             for line in _lines(every, group):
@@ -144,12 +147,26 @@ def holdings_of(
     current = DigestIndex(digests())
     return Holdings(
         catalog=catalog,
+        selection=selection,
         allow_for_processing=allow_for_processing,
         allow_lossy_jpeg=allow_lossy_jpeg,
         num_files=num_files,
         current=current,
         digest=seen.hexdigest(),
     )
+
+
+def _groups(
+    catalog: Catalog, selection: Selection, allow_for_processing: bool, allow_lossy_jpeg: bool
+) -> Iterator[ExamGroup]:
+    """A catalog's groups, of each what is selected."""
+    for group in catalog.exam_groups(
+        allow_for_processing=allow_for_processing, allow_lossy_jpeg=allow_lossy_jpeg
+    ):
+        exams = [exam for exam in group.exams if selection(exam)]
+        strays = group.strays if selection.takes_strays else []
+        images = [*strays, *(image for exam in exams for image in exam.images)]
+        yield ExamGroup(exams, strays, [image.path for image in images])
 
 
 def _lines(digests: list[str], group: ExamGroup) -> Iterator[str]:

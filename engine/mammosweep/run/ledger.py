@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -146,8 +147,14 @@ def commit(
     _check_complete(chunk, outcomes)
     parts = writer.out / PARTS
     temporary, final = parts / f"{TEMPORARY}{chunk.id}-{secrets.token_hex(4)}", parts / chunk.id
-    exams = tuple(PartExam.of(outcome) for outcome in outcomes)
-    part = Part(folder=final, run_id=writer.run_id, identity=writer.identity, exams=exams, seconds=seconds)
+    part = Part(
+        folder=final,
+        run_id=writer.run_id,
+        identity=writer.identity,
+        exams=tuple(PartExam.of(*pair) for pair in zip(chunk.exams, outcomes, strict=True)),
+        seconds=seconds,
+        committed_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
     try:
         write_tables(temporary, outcomes)
         for outcome in outcomes if pages else ():

@@ -19,9 +19,10 @@ from mammosweep.config import SweepConfig
 from mammosweep.errors import LedgerError
 from mammosweep.records import ExamOutcome, ExamRef, ExamStatus
 from mammosweep.run.begun import Begun, read_begun, write_begun
-from mammosweep.run.chunks import cut
+from mammosweep.run.chunks import Chunk, cut
 from mammosweep.run.counts import Counts
 from mammosweep.run.digests import DigestIndex
+from mammosweep.run.events import ChunkCommitted, ChunkTaken, RunFinished, RunStarted
 from mammosweep.run.executor import Executor, LocalExecutor, Work
 from mammosweep.run.finish import OUTCOME_FILES, gather, write_front
 from mammosweep.run.holdings import (
@@ -33,15 +34,19 @@ from mammosweep.run.holdings import (
     look,
 )
 from mammosweep.run.ledger import Ledger, each_part
-from mammosweep.run.part import Part, total_seconds
+from mammosweep.run.part import Part, PartExam, total_seconds
 from mammosweep.run.progress import Progress, Tally, silent
 from mammosweep.run.provenance import run_record
 from mammosweep.run.screener import About, Screener, load_screener
+from mammosweep.run.select import EVERYTHING, Selection
 from mammosweep.run.status import finished_run
+from mammosweep.run.stop import Gate, SweepStopped
+from mammosweep.run.terms import Terms
 
 __all__ = ["LocalSweep", "SweepSummary", "prepare", "sweep", "sweep_to"]
 
 DEFAULTS = SweepConfig()
+NO_TERMS = Terms()
 
 NEW_CATALOG = ".catalog.parquet.new"
 """What the source holds now, until it is clear that the folder is this source's."""
@@ -57,6 +62,7 @@ class SweepSummary:
     counts: Counts  # they add up, or there is no summary
     seconds: Mapping[str, float]  # by stage; stages run beside each other, so they add up to more
     nothing_new: bool  # the sweep was complete already, and no file was touched
+    run_seconds: Mapping[str, float]  # as ``seconds``, of this run's exams alone; empty where it had none
 
 
 def sweep(
@@ -94,9 +100,10 @@ def _outcomes(screener: Screener, exams: Iterable[ExamRef], source: Source) -> I
         screener.close()
 
 
-def _holdings(catalog: Catalog, about: About) -> Holdings:
+def _holdings(catalog: Catalog, about: About, selection: Selection = EVERYTHING) -> Holdings:
     return holdings_of(
         catalog,
+        selection=selection,
         allow_for_processing=about.allow_for_processing,
         allow_lossy_jpeg=about.allow_lossy_jpeg,
     )
@@ -143,11 +150,19 @@ def prepare(
     config: SweepConfig = DEFAULTS,
     progress: Progress = silent,
     load: LoadScreener | None = None,
+    terms: Terms = NO_TERMS,
 ) -> Iterator[LocalSweep]:
     """Check everything that can be wrong before work begins, and hold the folder's lock meanwhile.
 
-    ``load`` makes the screener; the pipeline's own where none is given. Raises what `sweep_to` does.
+    ``load`` makes the screener; the pipeline's own where none is given. ``terms`` say what is swept, when to
+    stop and who watches. Raises what `sweep_to` does, and `SweepStopped` where a stop is asked for while
+    headers are read.
     """
+
+    def read(files: int) -> None:
+        progress(Tally(files=files))
+        terms.stop.check()
+
     open_source(source, config=config.archive)
     check_apart(source, out)
     executor = LocalExecutor((load or load_screener)(config, bundle))
@@ -160,10 +175,10 @@ def prepare(
                 config.archive,
                 to=out / NEW_CATALOG,
                 previous=earlier_catalog(out / CATALOG_FILE),
-                progress=lambda n: progress(Tally(files=n)),
+                progress=read,
             )
         try:
-            yield LocalSweep(ledger, catalog, executor, config, progress, clock)
+            yield LocalSweep(ledger, catalog, executor, config, progress, clock, terms)
         finally:
             (out / NEW_CATALOG).unlink(missing_ok=True)
 
@@ -179,10 +194,12 @@ class LocalSweep:
         config: SweepConfig,
         progress: Progress,
         clock: StageClock,
+        terms: Terms = NO_TERMS,
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
-        self._holdings = _holdings(catalog, executor.about)
+        self._terms = terms
+        self._holdings = _holdings(catalog, executor.about, terms.selection)
         self._executor = executor
         self._config = config
         self._progress = progress
@@ -190,14 +207,20 @@ class LocalSweep:
         self._tally = Tally()
         self._began = perf_counter()
 
+    @property
+    def seen(self) -> tuple[int, int]:
+        """How many exams and files the sweep is about."""
+        return len(self._holdings.current), self._holdings.num_files
+
     def run(self) -> SweepSummary:
         """Do what is left: screen chunk by chunk, commit each, and write the outcome files.
 
         Raises:
             LedgerError: the folder cannot be written, or the counts do not add up.
+            SweepStopped: it was asked for, and exams are left for the next run.
         """
         if (finished := self._finished()) is not None:
-            return finished
+            return self._told(finished)
         with _writing(self._ledger.out):
             begun = self._begin()
         done = DigestIndex((e.exam_digest, 0) for part in self._ledger.parts() for e in part.exams)
@@ -210,10 +233,26 @@ class LocalSweep:
             counted=self._count,
         )
         self._began = perf_counter()
-        for _ in self._executor.run(chunks, work):
-            pass
+        self._terms.tell(RunStarted(begun, self._executor.about))
+        gate, committed, seconds = Gate(chunks, self._terms.stop), 0, Counter[str]()
+        for part in self._executor.run(map(self._taken, gate), work):
+            self._terms.tell(ChunkCommitted(part))
+            committed += len(part.exams)
+            seconds.update(part.seconds)
+        run_seconds = dict(seconds) | self._clock.snapshot() if committed else {}
+        if gate.shut is not None:
+            done_now = begun.done + committed
+            raise SweepStopped(gate.shut, exams=begun.exams, done=done_now, seconds=run_seconds)
         with _writing(self._ledger.out):
-            return self._finish(begun)
+            return self._told(self._finish(begun, run_seconds))
+
+    def _taken(self, chunk: Chunk) -> Chunk:
+        self._terms.tell(ChunkTaken(chunk.id, len(chunk.exams)))
+        return chunk
+
+    def _told(self, summary: SweepSummary) -> SweepSummary:
+        self._terms.tell(RunFinished(summary.counts, summary.seconds, summary.nothing_new))
+        return summary
 
     def _finished(self) -> SweepSummary | None:
         """The summary of the run that did all of this before, if there was one."""
@@ -224,11 +263,11 @@ class LocalSweep:
         if (begun.archive_digest, begun.identity) != (self._holdings.digest, self._ledger.identity):
             return None
         counts = Counts.from_json(run)
-        return SweepSummary(out=out, counts=counts, seconds=run["seconds"], nothing_new=True)
+        return SweepSummary(out=out, counts=counts, seconds=run["seconds"], nothing_new=True, run_seconds={})
 
     def _begin(self) -> Begun:
         self._check_same_source()
-        statuses = self._done()
+        statuses, reasons = self._done()
         begun = Begun(
             run_id=self._ledger.run_id,
             root=self._holdings.root,
@@ -239,6 +278,9 @@ class LocalSweep:
             done=statuses.total(),
             not_scored=statuses[ExamStatus.NOT_SCORED],
             started_at=_now(),
+            reasons=dict(reasons),
+            where=self._terms.selection.where,
+            shard=str(self._terms.selection.shard or ""),
         )
         self._keep_catalog()
         write_begun(self._ledger.out, begun)
@@ -264,20 +306,23 @@ class LocalSweep:
                 "give another --out"
             )
 
-    def _current(self, part: Part) -> Iterator[tuple[int, ExamStatus]]:
-        """Place and status of a part's exams that the source still holds so."""
+    def _current(self, part: Part) -> Iterator[tuple[int, PartExam]]:
+        """A part's exams that the source still holds so, each with its place among them."""
         numbers = self._holdings.current.find([exam.exam_digest for exam in part.exams]).tolist()
-        return ((k, exam.status) for k, exam in zip(numbers, part.exams, strict=True) if k >= 0)
+        return ((k, exam) for k, exam in zip(numbers, part.exams, strict=True) if k >= 0)
 
-    def _done(self) -> Counter[ExamStatus]:
-        """The exams that earlier runs committed, each once, by status."""
+    def _done(self) -> tuple[Counter[ExamStatus], Counter[str]]:
+        """The exams that earlier runs committed, each once, by status and by reason."""
         seen = np.zeros(len(self._holdings.current), dtype=bool)
         statuses: Counter[ExamStatus] = Counter()
+        reasons: Counter[str] = Counter()
         for part in self._ledger.parts():
-            for place, status in self._current(part):
-                statuses[status] += not seen[place]
-                seen[place] = True
-        return statuses
+            for place, exam in self._current(part):
+                if not seen[place]:
+                    seen[place] = True
+                    statuses[exam.status] += 1
+                    reasons.update([exam.reason] if exam.reason else [])
+        return statuses, reasons
 
     def _keep_catalog(self) -> None:
         new, kept = (self._ledger.out / name for name in (NEW_CATALOG, CATALOG_FILE))
@@ -300,14 +345,20 @@ class LocalSweep:
         )
         self._progress(self._tally)
 
-    def _finish(self, begun: Begun) -> SweepSummary:
+    def _finish(self, begun: Begun, run_seconds: Mapping[str, float]) -> SweepSummary:
         with self._clock.measure("report"):
             counts = gather(self._ledger, self._holdings)
         seconds = total_seconds(self._ledger.parts()) | self._clock.snapshot()
         about = run_record(begun, self._executor.about, self._config)
         write_front(self._ledger.out, about | counts.as_json() | {"seconds": seconds, "finished_at": _now()})
         self._progress(replace(self._tally, finished=True))
-        return SweepSummary(out=self._ledger.out, counts=counts, seconds=seconds, nothing_new=False)
+        return SweepSummary(
+            out=self._ledger.out,
+            counts=counts,
+            seconds=seconds,
+            nothing_new=False,
+            run_seconds=run_seconds,
+        )
 
 
 @contextmanager

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mammosweep.errors import LedgerError
-from mammosweep.records import ExamOutcome, ExamStatus
+from mammosweep.records import ExamOutcome, ExamRef, ExamStatus, ImageStatus
 from mammosweep.report.atomic import write_text
 from mammosweep.run.chunks import Identity
 
@@ -28,11 +28,22 @@ class PartExam:
     exam_digest: str
     status: ExamStatus
     files: int
+    reason: str | None = None  # why it was not scored
+    views_read: int = 0  # whose pixels were asked for
+    views_used: int = 0  # that came as far as the detector
 
     @classmethod
-    def of(cls, outcome: ExamOutcome) -> PartExam:
+    def of(cls, exam: ExamRef, outcome: ExamOutcome) -> PartExam:
         """What a part keeps of an outcome beside its rows."""
-        return cls(outcome.exam_id, outcome.exam_digest, outcome.status, len(outcome.images))
+        return cls(
+            exam_id=outcome.exam_id,
+            exam_digest=outcome.exam_digest,
+            status=outcome.status,
+            files=len(outcome.images),
+            reason=None if outcome.reason is None else str(outcome.reason),
+            views_read=len(exam.views) if exam.reason is None else 0,
+            views_used=sum(image.status is ImageStatus.USED for image in outcome.images),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,7 @@ class Part:
     identity: Identity
     exams: tuple[PartExam, ...]
     seconds: Mapping[str, float]  # wall seconds by stage
+    committed_at: str = ""  # ISO 8601, UTC; the machine's time of day, by which nothing is decided
 
     @property
     def chunk_id(self) -> str:
@@ -57,10 +69,7 @@ def write_part_file(folder: Path, part: Part) -> None:
     Raises:
         OSError: the folder cannot be written or the disk is full.
     """
-    exams = [
-        {"exam_id": e.exam_id, "digest": e.exam_digest, "status": e.status, "files": e.files}
-        for e in part.exams
-    ]
+    exams = [_exam_record(exam) for exam in part.exams]
     counts = {str(s): sum(exam.status is s for exam in part.exams) for s in ExamStatus}
     record = {
         "schema_version": SCHEMA_VERSION,
@@ -71,6 +80,7 @@ def write_part_file(folder: Path, part: Part) -> None:
         "exams": exams,
         "counts": counts | {"files": sum(exam.files for exam in part.exams)},
         "seconds": dict(part.seconds),
+        "committed_at": part.committed_at,
     }
     write_text(folder / PART_FILE, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
@@ -99,6 +109,25 @@ def total_seconds(parts: Iterable[Part]) -> dict[str, float]:
     return dict(total)
 
 
+def _exam_record(exam: PartExam) -> dict[str, Any]:
+    record = asdict(exam)
+    record["digest"] = record.pop("exam_digest")
+    return record
+
+
+def _exam(record: Mapping[str, Any]) -> PartExam:
+    return PartExam(
+        exam_id=record["exam_id"],
+        exam_digest=record["digest"],
+        status=ExamStatus(record["status"]),
+        files=int(record["files"]),
+        # Parts of earlier versions lack these.
+        reason=record.get("reason"),
+        views_read=int(record.get("views_read", 0)),
+        views_used=int(record.get("views_used", 0)),
+    )
+
+
 def _part(folder: Path, record: dict[str, Any]) -> Part:
     if record["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema version is {record['schema_version']}, expected {SCHEMA_VERSION}")
@@ -108,9 +137,7 @@ def _part(folder: Path, record: dict[str, Any]) -> Part:
         folder=folder,
         run_id=record["run_id"],
         identity=Identity(record["bundle_digest"], record["settings_digest"]),
-        exams=tuple(
-            PartExam(exam["exam_id"], exam["digest"], ExamStatus(exam["status"]), int(exam["files"]))
-            for exam in record["exams"]
-        ),
+        exams=tuple(map(_exam, record["exams"])),
         seconds={stage: float(value) for stage, value in record["seconds"].items()},
+        committed_at=record.get("committed_at", ""),
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mammosweep.errors import LedgerError
 from mammosweep.records import ExamStatus
 from mammosweep.run.begun import BEGUN_FILE, Begun, read_begun
 from mammosweep.run.ledger import each_part, is_locked
+from mammosweep.run.part import Part
 
 __all__ = ["RUN_FILE", "State", "Status", "finished_run", "status"]
 
@@ -37,10 +39,19 @@ class Status:
     exams: int = 0
     done: int = 0
     not_scored: int = 0  # of those done
+    reasons: Mapping[str, int] = field(default_factory=dict)  # why those were not scored
     files: int = 0
+    selection: str = ""  # what is swept, in words; empty: everything
     chunks: int = 0  # committed by the latest run
+    exams_per_s: float | None = None  # of the latest run, until its last commit; None before its first
     seconds: Mapping[str, float] = field(default_factory=dict)  # by stage, of the latest run's chunks
     started_at: str = ""  # ISO 8601, UTC
+    committed_at: str = ""  # likewise: the latest run's last chunk
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the latest run's speed, if it goes on; None where that is not known."""
+        return None if not self.exams_per_s else (self.exams - self.done) / self.exams_per_s
 
 
 def status(out: Path) -> Status:
@@ -52,22 +63,50 @@ def status(out: Path) -> Status:
     begun = read_begun(out)
     if begun is None:
         return _not_begun(out)
-    chunks, statuses, seconds = 0, Counter[ExamStatus](), Counter[str]()
+    latest = _Latest()
     for part in each_part(out):
         if part.run_id == begun.run_id:
-            chunks += 1
-            statuses.update(exam.status for exam in part.exams)
-            seconds.update(part.seconds)
+            latest.add(part)
     return Status(
         state=_state(out, begun),
         exams=begun.exams,
-        done=begun.done + statuses.total(),
-        not_scored=begun.not_scored + statuses[ExamStatus.NOT_SCORED],
+        done=begun.done + latest.exams,
+        not_scored=begun.not_scored + latest.not_scored,
+        reasons=dict(sorted((latest.reasons + Counter(begun.reasons)).items())),
         files=begun.files,
-        chunks=chunks,
-        seconds=dict(seconds),
+        selection=begun.selection,
+        chunks=latest.chunks,
+        exams_per_s=latest.speed(begun.started_at),
+        seconds=dict(latest.seconds),
         started_at=begun.started_at,
+        committed_at=latest.committed_at,
     )
+
+
+class _Latest:
+    """What the latest run's parts add up to; none of them is kept."""
+
+    def __init__(self) -> None:
+        self.chunks = self.exams = self.not_scored = 0
+        self.reasons: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.committed_at = ""
+
+    def add(self, part: Part) -> None:
+        self.chunks += 1
+        self.exams += len(part.exams)
+        self.not_scored += sum(exam.status is ExamStatus.NOT_SCORED for exam in part.exams)
+        self.reasons.update(exam.reason for exam in part.exams if exam.reason is not None)
+        for stage, seconds in part.seconds.items():
+            self.seconds[stage] += seconds
+        self.committed_at = max(self.committed_at, part.committed_at)
+
+    def speed(self, started_at: str) -> float | None:
+        """Exams a second; None where the times of day do not tell: the clock may have been set."""
+        if not self.committed_at:
+            return None
+        taken = datetime.fromisoformat(self.committed_at) - datetime.fromisoformat(started_at)
+        return self.exams / taken.total_seconds() if taken > timedelta(0) else None
 
 
 def finished_run(out: Path, begun: Begun | None) -> dict[str, Any] | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -13,10 +15,11 @@ from rich.text import Text
 from mammosweep.archive.catalog import Catalog
 from mammosweep.bundle import BundleManifest
 from mammosweep.clock import SCREEN, WAIT_COMMIT, WAIT_VIEWS
-from mammosweep.records import ImageStatus
+from mammosweep.records import ExamStatus, ImageStatus
 from mammosweep.run.counts import Counts, Reasons, count_reasons
 from mammosweep.run.local import SweepSummary
 from mammosweep.run.status import Status
+from mammosweep.run.stop import SweepStopped
 
 __all__ = [
     "catalog_table",
@@ -24,7 +27,9 @@ __all__ = [
     "limit_text",
     "manifest_table",
     "seconds_text",
+    "status_record",
     "status_table",
+    "stopped_table",
     "summary_table",
 ]
 
@@ -44,7 +49,7 @@ def summary_table(summary: SweepSummary) -> Table:
     """Counts with their reasons, seconds by stage, and the page to open."""
     table = count_table(summary.counts)
     _add(table, "seconds", seconds_text(summary.seconds))
-    if (limit := limit_text(summary.seconds)) is not None:
+    if (limit := limit_text(summary.run_seconds)) is not None:
         _add(table, "limited by", limit)
     _add(table, "results", f"open {summary.out / 'index.html'}")
     return table
@@ -60,16 +65,48 @@ def count_table(counts: Counts) -> Table:
     return table
 
 
+def stopped_table(stopped: SweepStopped) -> Table:
+    """How far a run came that was stopped, and what limited it."""
+    table = _table()
+    if stopped.exams is not None:
+        _add(table, "exams done", f"{stopped.done} of {stopped.exams}")
+        _add(table, "seconds", seconds_text(stopped.seconds))
+    if (limit := limit_text(stopped.seconds)) is not None:
+        _add(table, "limited by", limit)
+    return table
+
+
 def status_table(status: Status) -> Table:
     """How far a sweep is."""
     table = _table()
     _add(table, "state", str(status.state))
     _add(table, "exams done", f"{status.done} of {status.exams}, {status.not_scored} not scored")
+    if status.reasons:
+        _add_reasons(table, {ExamStatus.NOT_SCORED: status.reasons})
+    if status.selection:
+        _add(table, "selected", status.selection)
     _add(table, "files seen", str(status.files))
+    _add(table, "speed", _speed(status))
     _add(table, "chunks", f"{status.chunks} committed by the latest run")
     _add(table, "seconds", seconds_text(status.seconds))
+    if (limit := limit_text(status.seconds)) is not None:
+        _add(table, "limited by", limit)
     _add(table, "begun at", status.started_at or "-")
+    _add(table, "last commit at", status.committed_at or "-")
     return table
+
+
+def status_record(status: Status) -> dict[str, Any]:
+    """The same for machines."""
+    return asdict(status) | {"seconds_left": status.seconds_left, "limited_by": limit_text(status.seconds)}
+
+
+def _speed(status: Status) -> str:
+    if status.exams_per_s is None:
+        return "unknown until the latest run has committed a chunk"
+    left = status.seconds_left
+    time_left = f", {timedelta(seconds=round(left))} left" if left else ""
+    return f"{status.exams_per_s:.3g} exams/s by the latest run{time_left}"
 
 
 def catalog_table(catalog: Catalog, path: Path) -> Table:
@@ -111,15 +148,19 @@ def seconds_text(seconds: Mapping[str, float]) -> str:
 
 
 def limit_text(seconds: Mapping[str, float]) -> str | None:
-    """What the sweep's speed hung on, and how long the detector stood idle; None: nothing was screened."""
-    total = seconds.get(SCREEN, 0.0)
+    """What a run's speed hung on, and how long the detector stood idle; None: nothing was screened.
+
+    Parts alone lack the run's own stages (`SCREEN`, `WAIT_COMMIT`); it is said of what there is.
+    """
     taken = {stage: seconds.get(stage, 0.0) for stage in WHAT_LIMITS}
-    if total <= 0 or not any(taken.values()):
+    if not any(taken.values()):
         return None
     longest = max(taken, key=lambda stage: taken[stage])
+    total = f"of {seconds[SCREEN]:.1f} s " if seconds.get(SCREEN) else ""
+    written = f" and {taken[WAIT_COMMIT]:.1f} s for results to be written" if WAIT_COMMIT in seconds else ""
     return (
-        f"{WHAT_LIMITS[longest]}: of {total:.1f} s the detector worked {taken['detect']:.1f} s, waited "
-        f"{taken[WAIT_VIEWS]:.1f} s for views and {taken[WAIT_COMMIT]:.1f} s for results to be written"
+        f"{WHAT_LIMITS[longest]}: {total}the detector worked {taken['detect']:.1f} s, waited "
+        f"{taken[WAIT_VIEWS]:.1f} s for views{written}"
     )
 
 

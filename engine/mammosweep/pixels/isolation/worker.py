@@ -33,7 +33,9 @@ ORPHANED = 2.0
 
 def main(descriptor: int, memory_mib: int) -> None:
     """Serve until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    # Ctrl-C and SIGTERM, which may be sent to all of a group, are the parent's to answer.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _limit(memory_mib)
     slots: dict[int, Slot] = {}
     with socket.socket(fileno=descriptor) as parent:
