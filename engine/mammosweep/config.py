@@ -185,7 +185,8 @@ class RayConfig:
 
     def __post_init__(self) -> None:
         _require(
-            self.gpus >= -1, f"ray.gpus is {self.gpus}; it must be 0 (CPUs) or more, or -1 (all GPUs there are)"
+            self.gpus >= -1,
+            f"ray.gpus is {self.gpus}; it must be 0 (CPUs) or more, or -1 (all there are)",
         )
         for name in ("workers", "threads", "deciders"):
             _require(

@@ -23,6 +23,7 @@ from mammosweep.cli.options import (
     Source,
     overridden_settings,
     read_settings,
+    with_ray,
 )
 from mammosweep.cli.plan import plan_app
 from mammosweep.cli.saying import FAILED, NOT_SCORED, UNUSABLE, said, tell
@@ -96,6 +97,24 @@ def sweep(
             help="Exams processed and committed together.", show_default=str(DEFAULTS.run.chunk_exams)
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Let Ray's actors do it: started on this machine (local); of the cluster that runs here, or "
+            "else started (auto); or HOST:PORT of a cluster's head.",
+            show_default="in this process",
+        ),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(
+            help="With --ray: screening actors with a GPU each; 0: on CPUs.", show_default="all there are"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="With --ray: the most screening actors.", show_default="as many as fit"),
+    ] = None,
     config: ConfigFile = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 if any exam could not be scored.")] = False,
 ) -> None:
@@ -107,6 +126,7 @@ def sweep(
     """
     with said(UNUSABLE):
         settings = overridden_settings(config, device, flips, chunk_exams)
+        settings = with_ray(settings, ray, gpus, workers)
     _sweep(out, source, manifest, bundle, settings, strict=strict)
 
 

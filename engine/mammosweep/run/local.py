@@ -40,6 +40,7 @@ __all__ = ["LocalSweep", "SweepSummary", "prepare", "sweep", "sweep_to"]
 DEFAULTS = SweepConfig()
 
 LoadScreener = Callable[[SweepConfig, Path | None], Screener]
+MakeExecutor = Callable[[SweepConfig, Path | None], Executor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,20 +137,30 @@ def prepare(
     config: SweepConfig = DEFAULTS,
     progress: Progress = silent,
     load: LoadScreener | None = None,
+    make_executor: MakeExecutor | None = None,
 ) -> Iterator[LocalSweep]:
     """Check everything that can be wrong before work begins, and hold the folder's lock meanwhile.
 
-    ``load`` makes the screener; the pipeline's own where none is given. Raises what `sweep_to` does.
+    ``load`` makes the screener, the pipeline's own where none is given; ``make_executor`` what carries chunks
+    out, by the settings where none is given. Raises what `sweep_to` does.
     """
     open_source(source, config=config.archive)
     check_apart(source, out)
-    executor = LocalExecutor((load or load_screener)(config, bundle))
+    executor = make_executor(config, bundle) if make_executor else _executor(config, bundle, load)
     with closing(executor), Ledger(out, executor.about.identity) as ledger:
         clock = StageClock()
         with clock.measure("index"):
             previous = earlier_catalog(out / CATALOG_FILE)
             catalog = look(source, manifest, config.archive, previous, lambda n: progress(Tally(files=n)))
         yield LocalSweep(ledger, catalog, executor, config, progress, clock)
+
+
+def _executor(config: SweepConfig, bundle: Path | None, load: LoadScreener | None) -> Executor:
+    if load is None and config.ray.address:
+        from mammosweep.run.ray import RayExecutor  # seconds to import, for which others need not wait
+
+        return RayExecutor(config, bundle)
+    return LocalExecutor((load or load_screener)(config, bundle))
 
 
 class LocalSweep:
