@@ -1,16 +1,23 @@
-"""What tiny.py screens with, in two halves that Ray's actors load by name. Some die at exam 13, as one may."""
+"""What tiny.py screens with, in two halves that Ray's actors load by name; some die at exam 13.
+
+Run as a script it sweeps slowly, so that a test can kill it: tiny_halves.py SOURCE OUT.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import tiny
 
+from mammosweep.config import RayConfig
 from mammosweep.records import Finding, LesionType, ScreenedExam
+from mammosweep.run.local import prepare
 from mammosweep.run.screener import Finder
 
 UNLUCKY = ".13"
@@ -29,11 +36,6 @@ def load_poisoned_finder(config, bundle):
     return _finder(lambda exam: _die() if exam.exam_id.endswith(UNLUCKY) else None)
 
 
-def load_finder_that_dies_once(config, bundle):
-    """Exam 13 kills its actor the first time only: a file tells, beside the key that every test has its own of."""
-    return _finder(_die_once)
-
-
 def load_finder_that_raises(config, bundle):
     def find(exam):
         raise RuntimeError("nobody foresaw this")
@@ -43,15 +45,6 @@ def load_finder_that_raises(config, bundle):
 
 def load_decider(config, bundle):
     return decide
-
-
-def load_poisoned_decider(config, bundle):
-    def decide_or_die(screened):
-        if screened.findings and screened.exam.exam_id.endswith(UNLUCKY):
-            _die()
-        return decide(screened)
-
-    return decide_or_die
 
 
 def decide(screened):
@@ -97,12 +90,21 @@ def _finding(exam, score):
     )
 
 
-def _die_once(exam):
-    note = Path(os.environ["MAMMOSWEEP_PSEUDONYM_KEY_FILE"]).with_name("died-once")
-    if exam.exam_id.endswith(UNLUCKY) and not note.exists():
-        note.touch()
-        _die()
-
-
 def _die():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sweep_by_ray(source, out, config, *, finder="load_finder", decider="load_decider"):
+    """A whole sweep by actors."""
+    from mammosweep.run.ray import RayExecutor  # actors need not import it
+
+    def executor(config, bundle):
+        return RayExecutor(config, bundle, finder=f"tiny_halves:{finder}", decider=f"tiny_halves:{decider}")
+
+    with prepare(Path(out), source, config=config, make_executor=executor) as ready:
+        return ready.run()
+
+
+if __name__ == "__main__":
+    settings = replace(tiny.settings(1), ray=RayConfig(address="local", gpus=0, workers=1, threads=1))
+    sweep_by_ray(sys.argv[1], sys.argv[2], settings, finder="load_slow_finder")

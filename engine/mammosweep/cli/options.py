@@ -74,9 +74,7 @@ def with_ray(config: SweepConfig, address: str | None, gpus: int | None, workers
     given = {name: value for name, value in options if value is not None}
     ray = replace(config.ray, **given)  # type: ignore[arg-type]
     if not ray.address and (gpus is not None or workers is not None):
-        raise ConfigError(
-            "--gpus and --workers are for Ray's actors; give --ray too"
-        )
+        raise ConfigError("--gpus and --workers are for Ray's actors; give --ray too")
     return replace(config, ray=ray)
 
 

@@ -23,7 +23,7 @@ from mammosweep.config import SweepConfig
 from mammosweep.errors import ConfigError, DeviceError
 from mammosweep.run.chunks import Chunk
 from mammosweep.run.executor import Work
-from mammosweep.run.ledger import Writer
+from mammosweep.run.ledger import PARTS, TEMPORARY, Writer
 from mammosweep.run.part import Part
 from mammosweep.run.ray_actors import DecisionActor, Loading, Place, ScreeningActor
 from mammosweep.run.ray_cluster import Cluster, Staffing, staffing
@@ -111,12 +111,12 @@ class RayExecutor:
                 "a URL, or leave --ray out"
             )
         out = work.ledger.out.resolve()
-        probe = f".shared-{secrets.token_hex(8)}"
-        (out / probe).touch()
+        probe = out / PARTS / f"{TEMPORARY}shared-{secrets.token_hex(8)}"
+        probe.mkdir()
         place = Place(
             source_url=work.source.url,
             writer=Writer(out, work.ledger.run_id, work.ledger.identity),
-            probe=probe,
+            probe=probe.name,
             pages=work.pages,
             bundle_note=self._about.bundle_note,
         )
@@ -127,7 +127,7 @@ class RayExecutor:
                 yield from Dispatch(self._screening, self._deciding, work, self._about).parts(chunks)
         finally:
             with suppress(OSError):
-                (out / probe).unlink()
+                probe.rmdir()
 
     def close(self) -> None:
         """See `Executor`. What actors are at is lost, and done by the next run."""

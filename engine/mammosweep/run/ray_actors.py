@@ -29,7 +29,7 @@ from mammosweep.errors import ConfigError, DeviceError, SourceError
 from mammosweep.records import ExamRef, ImageStatus, ScreenedExam
 from mammosweep.run import ray_pictures
 from mammosweep.run.chunks import Chunk
-from mammosweep.run.ledger import PARTS, Writer, commit
+from mammosweep.run.ledger import PARTS, TEMPORARY, Writer, commit
 from mammosweep.run.ray_jobs import Decided, Screened
 from mammosweep.run.screener import About, Decider, Finder
 
@@ -53,7 +53,7 @@ class Place:
 
     source_url: str
     writer: Writer
-    probe: str  # a file that the driver put into the sweep's folder
+    probe: str  # a folder that the driver made below parts/
     pages: bool
     bundle_note: str
 
@@ -154,11 +154,11 @@ def _check_bundle(loading: Loading) -> None:
 
 def _check_place(place: Place) -> None:
     parts = place.writer.out / PARTS
-    trial = parts / f".tmp-trial-{secrets.token_hex(4)}"
+    trial = parts / f"{TEMPORARY}trial-{secrets.token_hex(4)}"  # a folder, as whatever a killed run leaves
     try:
-        os.stat(place.writer.out / place.probe)  # noqa: PTH116 - raises what is_file() hides
-        trial.touch()
-        trial.unlink()
+        (parts / place.probe).stat()
+        trial.mkdir()
+        trial.rmdir()
     except OSError as error:
         raise DeviceError(
             f"node {socket.gethostname()} cannot use {place.writer.out} ({error.strerror}): every node "

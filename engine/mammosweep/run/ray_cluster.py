@@ -238,8 +238,9 @@ def _asks_for_token() -> bool:
 
 def _reread_token() -> None:
     """Ray keeps mode and token from when it first looked."""
-    _raylet.Config.initialize("")
-    _raylet.AuthenticationTokenLoader.instance().reset_cache()
+    compiled: Any = _raylet
+    compiled.Config.initialize("")
+    compiled.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _unsaid(*_: Any, **__: Any) -> None:

@@ -16,6 +16,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from mammosweep.errors import DeviceError, SweepError
 from mammosweep.records import Provenance
+from mammosweep.run import ray_pictures
 from mammosweep.run.chunks import Chunk
 from mammosweep.run.executor import Work
 from mammosweep.run.part import Part
@@ -194,6 +195,7 @@ class Dispatch:
                 f"{_first_line(death)} Look into Ray's and the kernel's "
                 "logs, mend the machine, and run the same command again"
             )
+        ray_pictures.remove(self._work.ledger.out, call.job.chunk.id)
         for job in after_death(call.job, self._work.ledger.identity):
             if job.is_guilty:
                 self._decidable.append((job, _guilty(job, self._about.provenance)))
