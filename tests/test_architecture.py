@@ -23,10 +23,11 @@ MAY_IMPORT = {
     "pixels": BASE | {"archive"},
     "detect": BASE | {"bundle", "pixels"},
     "lesion": BASE | {"bundle", "pixels", "detect"},
-    "pipeline": BASE | {"archive", "bundle", "pixels", "detect", "lesion", "exam"},
+    "pipeline": BASE | {"archive", "bundle", "pixels", "detect", "lesion", "decide", "exam"},
+    "decide": BASE | {"archive", "bundle", "lesion", "exam"},
     "adopt": BASE | {"archive", "bundle", "pixels", "detect", "exam"},
     "fit": BASE | {"archive", "bundle", "pixels", "detect", "lesion", "exam", "evaluate", "phantom"},
-    "run": BASE | {"archive", "bundle", "exam", "pipeline", "report"},
+    "run": BASE | {"archive", "bundle", "decide", "exam", "pipeline", "report"},
 }
 """Data flows one way: from archive/ to report/. The rest (cli, demo, the package itself) sees all."""
 
@@ -122,6 +123,7 @@ PUBLIC_NAMES = [
     "Precision",
     "Progress",
     "Provenance",
+    "RayConfig",
     "Reason",
     "ReportConfig",
     "RunConfig",

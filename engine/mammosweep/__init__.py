@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         FlipMode,
         PixelsConfig,
         Precision,
+        RayConfig,
         ReportConfig,
         RunConfig,
         SweepConfig,
@@ -85,6 +86,7 @@ __all__ = [
     "Precision",
     "Progress",
     "Provenance",
+    "RayConfig",
     "Reason",
     "ReportConfig",
     "RunConfig",
@@ -106,7 +108,7 @@ __all__ = [
 _HOMES = {
     "mammosweep.config": (
         *("ArchiveConfig", "DetectConfig", "Device", "FlipMode", "PixelsConfig", "Precision"),
-        *("ReportConfig", "RunConfig", "SweepConfig", "load_config"),
+        *("RayConfig", "ReportConfig", "RunConfig", "SweepConfig", "load_config"),
     ),
     "mammosweep.errors": (
         *("BundleError", "ConfigError", "DeviceError", "Flag", "LedgerError", "Reason"),

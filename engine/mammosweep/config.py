@@ -21,6 +21,7 @@ __all__ = [
     "PixelsConfig",
     "PlanChoice",
     "Precision",
+    "RayConfig",
     "ReportConfig",
     "RunConfig",
     "SweepConfig",
@@ -171,6 +172,40 @@ class RunConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RayConfig:
+    """Where and by how many actors a sweep is carried out; none of it changes a result."""
+
+    address: str = ""  # empty: in this process; "local", "auto", or HOST:PORT of a cluster's head
+    gpus: int = -1  # screening actors with a GPU each; 0: on CPUs; -1: as many as the cluster has GPUs
+    workers: int = 0  # the most screening actors; 0: as many as fit
+    min_workers: int = 1  # screening actors that stay even where there is nothing to do
+    threads: int = 0  # CPU threads of a screening actor, for networks and decoding; 0: its share of the cores
+    deciders: int = 0  # the most actors that match, score and commit; 0: one for every screening actor
+    start_deadline_s: float = 600.0  # seconds in which the first actor must have found a place and loaded
+
+    def __post_init__(self) -> None:
+        _require(
+            self.gpus >= -1,
+            f"ray.gpus is {self.gpus}; it must be 0 (CPUs) or more, or -1 (all there are)",
+        )
+        for name in ("workers", "threads", "deciders"):
+            _require(
+                getattr(self, name) >= 0,
+                f"ray.{name} is {getattr(self, name)}; it must be 0 (chosen) or more",
+            )
+        _require(self.min_workers >= 1, f"ray.min_workers is {self.min_workers}; it must be 1 or more")
+        _require(
+            self.start_deadline_s > 0,
+            f"ray.start_deadline_s is {self.start_deadline_s}; it must be positive",
+        )
+        _require(
+            not self.address.startswith("ray://"),
+            f"ray.address is {self.address!r}; Ray's client is not used: start the sweep on a node of the "
+            "cluster and give HOST:PORT of its head, or auto",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepConfig:
     """Every setting of a sweep, by stage."""
 
@@ -179,6 +214,7 @@ class SweepConfig:
     detect: DetectConfig = field(default_factory=DetectConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
 
     @property
     def digest(self) -> str:

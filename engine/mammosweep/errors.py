@@ -38,7 +38,7 @@ __all__ = [
     "unforeseen",
 ]
 
-REASONS_VERSION = 2
+REASONS_VERSION = 3
 """Raised whenever a word is added to, or taken from, `Reason` or `Flag`."""
 
 
@@ -107,6 +107,7 @@ class Reason(StrEnum):
     UNEXPECTED_ERROR = "unexpected_error"
     # the exam
     NO_USABLE_VIEW = "no_usable_view"
+    WORKER_DIED = "worker_died"
 
 
 class Flag(StrEnum):

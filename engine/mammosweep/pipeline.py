@@ -1,7 +1,8 @@
 """START HERE: an exam's way through, one line for each folder.
 
 `screen_all` takes exams as the catalog knows them (archive/) and gives their outcomes, which report/ writes
-and run/ commits. Errors about one image are data: they become its row's reason, and the exam goes on without.
+and run/ commits. `find_all` is its half that needs pixels, `decide` (decide.py) the one that does not. Errors
+about one image are data: they become its row's reason, and the exam goes on without.
 """
 
 from __future__ import annotations
@@ -16,42 +17,35 @@ from typing import Any
 import numpy as np
 import torch
 
-from mammosweep.archive.exams import view_flags
 from mammosweep.archive.source import Source
 from mammosweep.archive.verdict import refused
 from mammosweep.bundle import Bundle, open_bundle
-from mammosweep.bundle.load import BREAST, DECISION, MATCHER, RESCORE
 from mammosweep.clock import WAIT_VIEWS, StageClock
 from mammosweep.config import SweepConfig
+from mammosweep.decide import decide, load_models
 from mammosweep.detect.batching import Batcher, Ticket
 from mammosweep.detect.buckets import ExamBatch, make_batches, smallest_bucket
 from mammosweep.detect.detector import Candidates, Detector
 from mammosweep.detect.load import load_detector
 from mammosweep.detect.plans.stored import reports
-from mammosweep.errors import BundleError, DeviceError, Flag, ImageError, Reason, unforeseen
-from mammosweep.exam import Aggregation, CategoryThresholds, ExamModels, assess
-from mammosweep.exam.booster import load_booster
-from mammosweep.exam.breast import BREAST_FEATURES
-from mammosweep.exam.calibrate import Calibration
-from mammosweep.exam.features import LESION_FEATURES
-from mammosweep.exam.pairs import PAIR_FEATURES
-from mammosweep.exam.rescore import FINDING_FEATURES, Rescoring
+from mammosweep.errors import DeviceError, Flag, ImageError, unforeseen
+from mammosweep.exam import ExamModels
 from mammosweep.lesion.describe import LesionStage, load_lesion_networks
 from mammosweep.pixels.normalise import NormalisedView
 from mammosweep.pixels.views import PendingView, ViewReader
 from mammosweep.records import (
     ExamOutcome,
     ExamRef,
-    ExamStatus,
+    Finding,
     ImageRecord,
-    ImageStatus,
     Provenance,
+    ScreenedExam,
     View,
     ViewPicture,
 )
 from mammosweep.version import __version__
 
-__all__ = ["Stages", "load_stages", "screen_all"]
+__all__ = ["Stages", "find_all", "load_stages", "screen_all"]
 
 EXAMS_AHEAD = 2
 """How many exams' views are made ready while one is in the networks, beside those that wait for company."""
@@ -103,7 +97,7 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
         ),
         detect=detector,
         describe=load_lesion_networks(bundle, about.device),
-        models=_exam_models(bundle),
+        models=load_models(bundle),
         provenance=Provenance(
             engine_version=__version__,
             bundle=bundle.title,
@@ -118,37 +112,16 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
     )
 
 
-def _exam_models(bundle: Bundle) -> ExamModels:
-    manifest, alone = bundle.manifest, bundle.is_detector_only
-    try:
-        aggregation = Aggregation(manifest.aggregation)
-    except ValueError:
-        raise BundleError(
-            f"bundle {bundle.folder}: aggregation is {manifest.aggregation!r}; expected one of "
-            f"{', '.join(Aggregation)}"
-        ) from None
-    has_breast = BREAST in manifest.files
-    return ExamModels(
-        matcher=None if alone else load_booster(bundle.file(MATCHER), PAIR_FEATURES),
-        decision=None if alone else load_booster(bundle.file(DECISION), LESION_FEATURES),
-        breast=load_booster(bundle.file(BREAST), BREAST_FEATURES) if has_breast else None,
-        rescoring=_rescoring(bundle),
-        match_threshold=manifest.match_threshold,
-        thresholds=CategoryThresholds(manifest.category_thresholds),
-        aggregation=aggregation,
-        calibration=Calibration(*manifest.decision_calibration),
-    )
-
-
-def _rescoring(bundle: Bundle) -> Rescoring | None:
-    if RESCORE not in bundle.manifest.files:
-        return None
-    model = load_booster(bundle.file(RESCORE), FINDING_FEATURES)
-    return Rescoring(model=model, weight=bundle.manifest.rescore_weight)
-
-
 def screen_all(exams: Iterable[ExamRef], source: Source, stages: Stages) -> Iterator[ExamOutcome]:
-    """Take exams from files to outcomes, in their order.
+    """Take exams from files to outcomes, in their order."""
+    for screened in find_all(exams, source, stages):
+        with stages.clock.measure("exam"):
+            outcome = decide(screened, stages.models)
+        yield outcome
+
+
+def find_all(exams: Iterable[ExamRef], source: Source, stages: Stages) -> Iterator[ScreenedExam]:
+    """Take exams from files to findings, in their order: all that needs pixels.
 
     While some are in the networks, the next ones' files are read, decoded and normalised. Exams of one bucket
     go through the detector together, where that is of use.
@@ -164,9 +137,9 @@ def screen_all(exams: Iterable[ExamRef], source: Source, stages: Stages) -> Iter
         for exam in read:
             waiting.append(_handed_in(exam, batcher, stages))
             while waiting and (waiting[0].is_done or len(waiting) > batcher.most_waiting):
-                yield _outcome_of(waiting.popleft(), batcher, stages)
+                yield _screened(waiting.popleft(), batcher, stages)
     while waiting:
-        yield _outcome_of(waiting.popleft(), batcher, stages)
+        yield _screened(waiting.popleft(), batcher, stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,35 +197,23 @@ def _detected(batch: ExamBatch, stages: Stages) -> list[Candidates]:
         return stages.detect(batch)
 
 
-def _outcome_of(waiting: _InDetector, batcher: Batcher, stages: Stages) -> ExamOutcome:
-    exam, views, images = waiting.read.exam, waiting.read.views, waiting.read.images
-    if not views:
-        return _not_scored(exam, images, stages)
+def _screened(waiting: _InDetector, batcher: Batcher, stages: Stages) -> ScreenedExam:
+    views = waiting.read.views
+    findings: list[Finding] = []
     for ticket in waiting.tickets:
         batcher.finish(ticket)
     with stages.clock.measure("lesion"):
-        findings = [
-            finding
-            for ticket in waiting.tickets
-            for finding in stages.describe(ticket.batch, ticket.candidates or [], views)
-        ]
-    with stages.clock.measure("exam"):
-        imaged = [(view.laterality, view.position) for view in views]
-        assessment = assess(findings, imaged, stages.models)
-    flags = _flags(exam, tuple(views), images)
-    return replace(
-        _outcome(exam, images, stages, ExamStatus.FLAGGED if flags else ExamStatus.SCORED),
-        flags=flags,
-        score=assessment.score,
-        score_left=assessment.score_left,
-        score_right=assessment.score_right,
-        benign_left=assessment.benign_left,
-        benign_right=assessment.benign_right,
-        category=assessment.category,
-        lesions=assessment.lesions,
+        for ticket in waiting.tickets:
+            findings += stages.describe(ticket.batch, ticket.candidates or [], views)
+    return ScreenedExam(
+        exam=waiting.read.exam,
+        imaged=tuple(views),
+        images=waiting.read.images,
+        findings=tuple(findings),
         pictures=tuple(
             _picture(view, views[view]) for ticket in waiting.tickets for view in ticket.batch.views
         ),
+        provenance=stages.provenance,
     )
 
 
@@ -288,41 +249,6 @@ def _read_view(
 
 def _joined(image: ImageRecord, flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
     return tuple(dict.fromkeys(image.flags + flags))
-
-
-def _flags(exam: ExamRef, views: tuple[View, ...], images: tuple[ImageRecord, ...]) -> tuple[Flag, ...]:
-    """The exam's flags as they stand once the pixels have been read."""
-    used = [image for image in images if image.status is ImageStatus.USED]
-    of_images = [flag for image in used for flag in image.flags if flag is not Flag.FROM_MANIFEST]
-    lost = [Flag.IMAGES_NOT_USED] if any(i.status is not ImageStatus.USED for i in images) else []
-    return tuple(dict.fromkeys([*exam.flags, *view_flags(views), *lost, *of_images]))
-
-
-def _not_scored(exam: ExamRef, images: tuple[ImageRecord, ...], stages: Stages) -> ExamOutcome:
-    outcome = _outcome(exam, images, stages, ExamStatus.NOT_SCORED)
-    if exam.reason is not None:
-        return replace(outcome, flags=exam.flags, reason=exam.reason, message=exam.message)
-    flags = tuple(dict.fromkeys([*exam.flags, Flag.IMAGES_NOT_USED]))
-    lost = {image.reason: image.message for image in images if image.path in {v.path for v in exam.views}}
-    reason, message = next(iter(lost.items()))
-    if len(lost) > 1:
-        reason = Reason.NO_USABLE_VIEW
-        message = f"no view can be used ({', '.join(sorted(map(str, lost)))}); see each image's message"
-    return replace(outcome, flags=flags, reason=reason, message=message)
-
-
-def _outcome(
-    exam: ExamRef, images: tuple[ImageRecord, ...], stages: Stages, status: ExamStatus
-) -> ExamOutcome:
-    return ExamOutcome(
-        exam_id=exam.exam_id,
-        exam_digest=exam.digest,
-        patient_key=exam.patient_key,
-        study_date=exam.study_date,
-        status=status,
-        images=images,
-        provenance=stages.provenance,
-    )
 
 
 def _picture(view: View, normalised: NormalisedView) -> ViewPicture:

@@ -33,6 +33,7 @@ __all__ = [
     "LesionType",
     "Position",
     "Provenance",
+    "ScreenedExam",
     "View",
     "ViewPicture",
 ]
@@ -228,6 +229,18 @@ class ViewPicture:
     position: Position
     gray: NDArray[np.uint8] = field(repr=False)
     grid: PixelGrid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenedExam:
+    """An exam whose pixels have been seen: what is decided about it needs no more of them."""
+
+    exam: ExamRef
+    imaged: tuple[View, ...]  # the views that could be used, in SLOTS order
+    images: tuple[ImageRecord, ...]  # every file of the exam with its final status
+    findings: tuple[Finding, ...]
+    provenance: Provenance
+    pictures: tuple[ViewPicture, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

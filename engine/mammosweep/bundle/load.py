@@ -15,6 +15,7 @@ __all__ = [
     "AFTER_DETECTION",
     "BREAST",
     "BUNDLE_VARIABLE",
+    "CALCIFICATION",
     "CARD",
     "DECISION",
     "DETECTOR",
@@ -35,6 +36,7 @@ MATCHER = "matcher.ubj"
 DECISION = "decision.ubj"
 BREAST = "breast.ubj"  # where the aggregation is learned
 RESCORE = "rescore.ubj"  # where findings' scores are moved by the rest of the exam
+CALCIFICATION = "calcification_trees_both.ubj"  # where calcifications are measured
 CARD = "MODEL_CARD.md"
 VIEWS = "views.safetensors"  # optional, see views.py
 

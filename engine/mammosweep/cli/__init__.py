@@ -34,6 +34,7 @@ from mammosweep.cli.options import (
     WhereOption,
     overridden_settings,
     read_settings,
+    with_ray,
 )
 from mammosweep.cli.plan import plan_app
 from mammosweep.cli.saying import FAILED, NOT_SCORED, UNUSABLE, said, tell
@@ -117,6 +118,24 @@ def sweep(
             help="Exams processed and committed together.", show_default=str(DEFAULTS.run.chunk_exams)
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Let Ray's actors do it: started on this machine (local); of the cluster that runs here, or "
+            "else started (auto); or HOST:PORT of a cluster's head.",
+            show_default="in this process",
+        ),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(
+            help="With --ray: screening actors with a GPU each; 0: on CPUs.", show_default="all there are"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="With --ray: the most screening actors.", show_default="as many as fit"),
+    ] = None,
     config: ConfigFile = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 if any exam could not be scored.")] = False,
     where: WhereOption = None,
@@ -134,6 +153,7 @@ def sweep(
     """
     with said(UNUSABLE):
         settings = overridden_settings(config, device, flips, chunk_exams)
+        settings = with_ray(settings, ray, gpus, workers)
         terms = Terms(selection=parse_selection(where, shard), stop=Stop.at(until))
     _sweep(out, source, manifest, bundle, settings, strict=strict, terms=terms, log=log, metrics=metrics)
 

@@ -31,6 +31,7 @@ __all__ = [
     "overridden_settings",
     "read_settings",
     "sizes",
+    "with_ray",
 ]
 
 DEFAULTS = SweepConfig()
@@ -103,6 +104,16 @@ def overridden_settings(
     detect = {name: value for name, value in (("device", device), ("flips", flips)) if value is not None}
     run = config.run if chunk_exams is None else replace(config.run, chunk_exams=chunk_exams)
     return replace(config, detect=replace(config.detect, **detect), run=run)  # type: ignore[arg-type]
+
+
+def with_ray(config: SweepConfig, address: str | None, gpus: int | None, workers: int | None) -> SweepConfig:
+    """The settings with the command line's actors."""
+    options = (("address", address), ("gpus", gpus), ("workers", workers))
+    given = {name: value for name, value in options if value is not None}
+    ray = replace(config.ray, **given)  # type: ignore[arg-type]
+    if not ray.address and (gpus is not None or workers is not None):
+        raise ConfigError("--gpus and --workers are for Ray's actors; give --ray too")
+    return replace(config, ray=ray)
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:

@@ -35,6 +35,7 @@ class ExamModels:
     aggregation: Aggregation = Aggregation.MAX
     calibration: Calibration = field(default_factory=Calibration)  # from the decision's to malignancies
     rescoring: Rescoring | None = None  # moves findings' scores; None: they stay the detector's
+    calcification: ProbabilityModel | None = None  # measurements of calcifications to malignancy
     breast: ProbabilityModel | None = None  # rows of BREAST_FEATURES to the probability of a malignant lesion
 
     def __post_init__(self) -> None:

@@ -101,6 +101,7 @@ _REASONS: dict[str, str] = {
     Reason.NON_SCREENING: "not a screening study",
     Reason.CROP_TOO_LARGE: "the breast is too large for the network",
     Reason.NO_USABLE_VIEW: "no usable view",
+    Reason.WORKER_DIED: "the process that screened it died each time",
 }
 
 _STATUS: dict[str, str] = {

@@ -52,6 +52,7 @@ NEW_CATALOG = ".catalog.parquet.new"
 """What the source holds now, until it is clear that the folder is this source's."""
 
 LoadScreener = Callable[[SweepConfig, Path | None], Screener]
+MakeExecutor = Callable[[SweepConfig, Path | None], Executor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,12 +152,13 @@ def prepare(
     progress: Progress = silent,
     load: LoadScreener | None = None,
     terms: Terms = NO_TERMS,
+    make_executor: MakeExecutor | None = None,
 ) -> Iterator[LocalSweep]:
     """Check everything that can be wrong before work begins, and hold the folder's lock meanwhile.
 
-    ``load`` makes the screener; the pipeline's own where none is given. ``terms`` say what is swept, when to
-    stop and who watches. Raises what `sweep_to` does, and `SweepStopped` where a stop is asked for while
-    headers are read.
+    ``load`` makes the screener, the pipeline's own where none is given; ``make_executor`` what carries chunks
+    out, by the settings where none is given. ``terms`` say what is swept, when to stop and who watches.
+    Raises what `sweep_to` does, and `SweepStopped` where a stop is asked for while headers are read.
     """
 
     def read(files: int) -> None:
@@ -165,7 +167,7 @@ def prepare(
 
     open_source(source, config=config.archive)
     check_apart(source, out)
-    executor = LocalExecutor((load or load_screener)(config, bundle))
+    executor = make_executor(config, bundle) if make_executor else _executor(config, bundle, load)
     with closing(executor), Ledger(out, executor.about.identity) as ledger:
         clock = StageClock()
         with clock.measure("index"):
@@ -181,6 +183,14 @@ def prepare(
             yield LocalSweep(ledger, catalog, executor, config, progress, clock, terms)
         finally:
             (out / NEW_CATALOG).unlink(missing_ok=True)
+
+
+def _executor(config: SweepConfig, bundle: Path | None, load: LoadScreener | None) -> Executor:
+    if load is None and config.ray.address:
+        from mammosweep.run.ray import RayExecutor  # seconds to import, for which others need not wait
+
+        return RayExecutor(config, bundle)
+    return LocalExecutor((load or load_screener)(config, bundle))
 
 
 class LocalSweep:

@@ -1,5 +1,8 @@
 """The pipeline as a run sees it: one function from exams to outcomes, and what it computes with.
 
+Where several processes share the work it is two functions: a `Finder` from exams to findings, which needs the
+networks, and a `Decider` from findings to outcomes, which does not.
+
 The networks' libraries are imported when a screener is loaded, not before.
 """
 
@@ -8,16 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mammosweep.archive.source import Source
 from mammosweep.bundle import open_bundle
 from mammosweep.clock import StageClock
 from mammosweep.config import SweepConfig
-from mammosweep.records import ExamOutcome, ExamRef, Provenance
+from mammosweep.records import ExamOutcome, ExamRef, Provenance, ScreenedExam
 from mammosweep.run.chunks import Identity
 
-__all__ = ["About", "Screener", "load_screener"]
+if TYPE_CHECKING:
+    from mammosweep.pipeline import Stages
+
+__all__ = ["About", "Decider", "Finder", "Screener", "load_decider", "load_finder", "load_screener"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,18 @@ class Screener(About):
     close: Callable[[], None] = lambda: None  # ends its threads and processes, once a sweep is over
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finder(About):
+    """What turns exams into findings: the half that needs pixels."""
+
+    find: Callable[[Iterable[ExamRef], Source], Iterator[ScreenedExam]]  # in the order of the exams
+    clock: StageClock = field(default_factory=StageClock)
+
+
+Decider = Callable[[ScreenedExam], ExamOutcome]
+"""What turns findings into an outcome: the other half."""
+
+
 def load_screener(config: SweepConfig, bundle: Path | None = None) -> Screener:
     """Load a bundle, or the one that is shipped, for the device that the settings ask for.
 
@@ -58,11 +76,41 @@ def load_screener(config: SweepConfig, bundle: Path | None = None) -> Screener:
     stages = load_stages(config, bundle)
     return Screener(
         screen=lambda exams, source: screen_all(exams, source, stages),
-        provenance=stages.provenance,
-        bundle_note=stages.bundle.manifest.note,
-        allow_for_processing=stages.bundle.manifest.allow_for_processing,
-        allow_lossy_jpeg=stages.bundle.manifest.allow_lossy_jpeg,
         clock=stages.clock,
-        plan_agreement=stages.plan_agreement,
         close=stages.close,
+        **_about(stages),
     )
+
+
+def load_finder(config: SweepConfig, bundle: Path | None = None) -> Finder:
+    """The half of `load_screener` that needs pixels; it raises the same."""
+    open_bundle(bundle)
+    from mammosweep.pipeline import find_all, load_stages
+
+    stages = load_stages(config, bundle)
+    return Finder(
+        find=lambda exams, source: find_all(exams, source, stages), clock=stages.clock, **_about(stages)
+    )
+
+
+def load_decider(config: SweepConfig, bundle: Path | None = None) -> Decider:
+    """The half of `load_screener` that needs none.
+
+    Raises:
+        BundleError: the bundle is missing, damaged or does not fit.
+    """
+    from mammosweep.decide import decide, load_models
+
+    models = load_models(open_bundle(bundle))
+    return lambda screened: decide(screened, models)
+
+
+def _about(stages: Stages) -> dict[str, Any]:
+    manifest = stages.bundle.manifest
+    return {
+        "provenance": stages.provenance,
+        "bundle_note": manifest.note,
+        "allow_for_processing": manifest.allow_for_processing,
+        "allow_lossy_jpeg": manifest.allow_lossy_jpeg,
+        "plan_agreement": stages.plan_agreement,
+    }
