@@ -93,6 +93,18 @@ def test_actors_give_the_rows_that_one_process_gives(
     assert not list((tmp_path / "out" / "parts").glob(".*"))
 
 
+def test_chunks_are_taken_as_they_are_needed(tiny, halves, cluster, tmp_path):
+    archive = tiny.write_archive(tmp_path / "archive", 12)
+    ray = RayConfig(address="local", gpus=0, workers=1, deciders=1, threads=1)
+    counting = halves.Counting()
+
+    halves.sweep_by_ray(archive, tmp_path / "out", replace(tiny.settings(1), ray=ray), around=counting)
+
+    # Two with the screening actor, two that wait for a decision, one that is decided, one that is held ready.
+    assert (counting.taken, counting.committed) == (12, 12)
+    assert counting.most_ahead <= 6
+
+
 def test_an_actor_that_is_killed_costs_nothing(ray_sweep, shared_archive, swept_here, tmp_path):
     out, killed = tmp_path / "out", []
 
