@@ -50,6 +50,7 @@ def cluster():
     """A local Ray with four places, which finds the module tiny_halves."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        patch.setenv("RAY_worker_niceness", "0")  # else actors wait for whatever the machine does besides
         config = SweepConfig(ray=RayConfig(address="local", workers=4, threads=1))
         with Cluster(config) as started:
             yield started
