@@ -34,8 +34,8 @@ __all__ = ["rows"]
 
 SEED = 407
 ACTORS = (1, 2)
-EXAMS_AN_ACTOR = 12
-TURNS = 3
+EXAMS_AN_ACTOR = 20
+TURNS = 2
 
 
 def rows() -> list[Row]:

@@ -16,7 +16,7 @@ from mammosweep.run.screener import Finder
 
 __all__ = ["SECONDS", "load_waiting_finder"]
 
-SECONDS = 0.5
+SECONDS = 1.0
 """For an exam."""
 
 

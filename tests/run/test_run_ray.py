@@ -50,6 +50,7 @@ def cluster():
     """A local Ray with four places, which finds the module tiny_halves."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        patch.setenv("RAY_worker_niceness", "0")  # else actors wait for whatever the machine does besides
         config = SweepConfig(ray=RayConfig(address="local", workers=4, threads=1))
         with Cluster(config) as started:
             yield started
@@ -91,6 +92,18 @@ def test_actors_give_the_rows_that_one_process_gives(
     assert rows(tmp_path / "out") == swept_here
     assert summary.counts.exams == {"scored": 4, "flagged": 0, "not_scored": 0}
     assert not list((tmp_path / "out" / "parts").glob(".*"))
+
+
+def test_chunks_are_taken_as_they_are_needed(tiny, halves, cluster, tmp_path):
+    archive = tiny.write_archive(tmp_path / "archive", 12)
+    ray = RayConfig(address="local", gpus=0, workers=1, deciders=1, threads=1)
+    counting = halves.Counting()
+
+    halves.sweep_by_ray(archive, tmp_path / "out", replace(tiny.settings(1), ray=ray), around=counting)
+
+    # Two with the screening actor, two that wait for a decision, one that is decided, one that is held ready.
+    assert (counting.taken, counting.committed) == (12, 12)
+    assert counting.most_ahead <= 6
 
 
 def test_an_actor_that_is_killed_costs_nothing(ray_sweep, shared_archive, swept_here, tmp_path):

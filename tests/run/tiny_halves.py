@@ -94,12 +94,36 @@ def _die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def sweep_by_ray(source, out, config, *, finder="load_finder", decider="load_decider"):
+class Counting:
+    """An executor around another: how far chunks that were taken are ahead of those that are committed."""
+
+    def __init__(self):
+        self.taken = self.committed = self.most_ahead = 0
+
+    def __call__(self, executor):
+        self._executor = executor
+        self.about, self.close = executor.about, executor.close
+        return self
+
+    def run(self, chunks, work):
+        for part in self._executor.run(self._counted(chunks), work):
+            self.committed += 1
+            yield part
+
+    def _counted(self, chunks):
+        for chunk in chunks:
+            self.taken += 1
+            self.most_ahead = max(self.most_ahead, self.taken - self.committed)
+            yield chunk
+
+
+def sweep_by_ray(source, out, config, *, finder="load_finder", around=lambda executor: executor):
     """A whole sweep by actors."""
     from mammosweep.run.ray import RayExecutor  # actors need not import it
 
     def executor(config, bundle):
-        return RayExecutor(config, bundle, finder=f"tiny_halves:{finder}", decider=f"tiny_halves:{decider}")
+        halves = {"finder": f"tiny_halves:{finder}", "decider": "tiny_halves:load_decider"}
+        return around(RayExecutor(config, bundle, **halves))
 
     with prepare(Path(out), source, config=config, make_executor=executor) as ready:
         return ready.run()

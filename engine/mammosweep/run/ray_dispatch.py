@@ -1,7 +1,8 @@
 """The driver's loop: chunks to screening actors, findings to decision actors, committed parts to the caller.
 
-Ray Data is not used: see ARCHITECTURE. What is on its way is bounded by the actors' number, whatever the
-archive's: a chunk is taken when a screening actor can have it, and none while decisions are behind.
+Ray Data is not used: it keeps its whole input with the driver, and does not say which input an actor died of
+(ARCHITECTURE). What is on its way here is bounded by the actors' number, whatever the archive's: a chunk is
+taken when a screening actor can have it, and none while decisions are behind.
 """
 
 from __future__ import annotations
@@ -50,24 +51,21 @@ class _Call:
     screened: Any = None  # reference to the findings
 
 
-def answer(reference: Any, timeout_s: float | None = None) -> Any:
+def answer(reference: Any) -> Any:
     """What an actor answered.
 
     Raises:
         ActorDied: it did not.
         SweepError: what it raised on purpose.
         RayTaskError: what it did not.
-        GetTimeoutError: it took too long.
     """
     try:
-        return ray.get(reference, timeout=timeout_s)
+        return ray.get(reference)
     except RayTaskError as error:
         if isinstance(error.cause, SweepError):
             raise error.cause from None
         if isinstance(error.cause, RayError):
             raise ActorDied(str(error.cause)) from None
-        raise
-    except ray.exceptions.GetTimeoutError:
         raise
     except RayError as error:
         raise ActorDied(str(error)) from None
@@ -165,7 +163,7 @@ class Dispatch:
             first, other = _computes(self._about.provenance), _computes(about.provenance)
             raise DeviceError(
                 f"screening actors do not compute alike: one in {first}, another in {other}; name "
-                " detect.device, detect.precision and detect.plan"
+                "detect.device, detect.precision and detect.plan"
             )
         actor.is_ready, self._failed_starts = True, 0
 
