@@ -61,6 +61,8 @@ trap 'rm -rf "$environment"' EXIT
 # that it does not list is looked for.
 "$environment/bin/python" -m pip --isolated --disable-pip-version-check install --quiet --no-cache-dir --no-index \
   --find-links "$house/wheels" --only-binary :all: --no-deps --require-hashes --requirement "$house/requirements.txt"
+mkdir -p "$environment/share/mammosweep"
+cp "$house/RUNBOOK.md" "$house/settings.toml" "$house/smoke.sh" "$environment/share/mammosweep/"
 
 if [ "$(made_for part)" = some ]; then
   trap - EXIT
@@ -71,4 +73,4 @@ fi
 "$environment/bin/mammosweep" --version
 "$environment/bin/mammosweep" bundle verify
 trap - EXIT
-echo "install-offline: done; $house/smoke.sh proves that it works (PATH=$environment/bin:\$PATH)"
+echo "install-offline: done; PATH=$environment/bin:\$PATH $environment/share/mammosweep/smoke.sh proves that it works"

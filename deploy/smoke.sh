@@ -99,6 +99,6 @@ fi
 
 expect 2 mammosweep sweep "$folder/nowhere" --out "$folder/lost"
 mkdir -p "$folder/broken" && cp "$phantoms/cut.dcm" "$folder/broken/"
-expect 0 mammosweep sweep "$folder/broken" --out "$folder/unread" --device "$device" --strict
+expect 3 mammosweep sweep "$folder/broken" --out "$folder/unread" --device "$device" --strict
 say "exit codes are as they should be"
 say "ok; $folder/first/index.html shows the results"

@@ -80,10 +80,7 @@ python = ".".join(platform.python_version_tuple()[:2])
 (folder / "made-for.txt").write_text(f"python={python}\nmachine={platform.machine()}\npart={part}\n")
 PYTHON
 
-for file in install-offline.sh smoke.sh settings.toml Containerfile README.md RUNBOOK.md; do
-  cp "$repository/deploy/$file" "$making/$file"
-done
-cp "$repository/LICENSE" "$repository/NOTICE" "$making/"
+cp -R "$repository/deploy/." "$repository/LICENSE" "$repository/NOTICE" "$making/"
 sums=$(cd "$making" && find . -type f -print0 | sort -z | xargs -0 sha256sum)
 echo "$sums" >"$making/SHA256SUMS"
 mv "$making" "$folder"

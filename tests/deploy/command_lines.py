@@ -13,7 +13,7 @@ import yaml
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 
 # A command's word, as far as the next thing of the shell's.
-COMMAND = re.compile(r"(?<![\w.:-])(?:[\w./-]*/)?mammosweep ((?:[a-z]|--)[^\n|;&<>)#`]*)")
+COMMAND = re.compile(r"(?<!-n )(?<![\w.:-])(?:[\w./-]*/)?mammosweep ((?:[a-z]|--)[^\n|;&<>)#`]*)")
 IN_IMAGE = re.compile(r"mammosweep:[\d.]+ ([a-z][^\n|;&<>)#`]*)")
 SENTENCE = re.compile(r"^\s*#.*|\b(?:echo|say|fail) \".*", re.MULTILINE)
 QUOTED = re.compile(r"`(mammosweep [^`]*)`")
