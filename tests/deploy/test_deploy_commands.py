@@ -6,12 +6,11 @@ import pytest
 import typer
 from tests.deploy.command_lines import DEPLOY, command_lines
 
-
 from mammosweep.cli import app
 
 LINES = sorted(command_lines(DEPLOY))
 
-# Built at the same time as deploy/, in other branches: once the command line knows one, it is no longer looked up here.
+# Built at the same time as deploy/: what the command line knows by now is held against that instead.
 PLANNED = {
     "sweep": {"--ray", "--gpus", "--workers", "--until", "--where", "--shard", "--log", "--metrics"},
     "merge": {"--out"},

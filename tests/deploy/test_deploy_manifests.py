@@ -11,7 +11,7 @@ import pytest
 
 from mammosweep.version import __version__
 
-# Fields of KubeRay's v1 API that the manifest uses, as its Go types name them; its schema is not to be had here.
+# Fields of KubeRay's v1 API that the manifest uses, as its Go types name them; its schema is not to be had.
 RAY_JOB = {
     "entrypoint", "submissionMode", "shutdownAfterJobFinishes", "ttlSecondsAfterFinished", "backoffLimit",
     "submitterPodTemplate", "rayClusterSpec",
@@ -121,7 +121,7 @@ def test_the_archive_is_read_only_and_what_is_written_to_is_a_volume(manifests):
         for template in templates(content):
             mounts = template["spec"]["containers"][0]["volumeMounts"]
             by_path = {mount["mountPath"]: mount for mount in mounts}
-            assert {"/tmp", "/state"} <= set(by_path), file  # noqa: S108, what Ray and the caches write to
+            assert {"/tmp", "/state"} <= set(by_path), file
             if "/archive" in by_path:
                 assert by_path["/archive"]["readOnly"] is True
                 (volume,) = [v for v in template["spec"]["volumes"] if v["name"] == "archive"]
