@@ -17,7 +17,7 @@ def test_it_names_every_option_and_no_other(deploy):
     named = options(tomllib.loads((deploy / "settings.toml").read_text(encoding="utf-8")))
     known = options(dataclasses.asdict(SweepConfig()))
 
-    assert not known - named, f"deploy/settings.toml lacks {sorted(known - named)}: add its default, a comment"
+    assert not known - named, f"deploy/settings.toml lacks {sorted(known - named)}: add it, with a comment"
     assert not named - known, f"deploy/settings.toml names {sorted(named - known)}, which config.py lacks"
 
 
