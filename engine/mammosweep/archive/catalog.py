@@ -17,19 +17,13 @@ from mammosweep.archive.pseudonym import Pseudonym, load_pseudonym
 from mammosweep.archive.source import FileEntry, Source, is_one_file, open_source
 from mammosweep.archive.verdict import refused
 from mammosweep.config import ArchiveConfig
-from mammosweep.errors import HeaderError, Reason, SourceError
+from mammosweep.errors import TRANSIENT, HeaderError, Reason, SourceError
 from mammosweep.records import ExamRef, ImageRecord, ImageStatus
 from mammosweep.version import __version__
 
 __all__ = ["Catalog", "index", "read_catalog", "write_catalog"]
 
 READ_BYTES = 1 << 20
-TRANSIENT = frozenset(
-    {
-        *(Reason.READ_FAILED, Reason.READ_TIMEOUT, Reason.PERMISSION_DENIED),
-        *(Reason.FILE_MISSING, Reason.FILE_CHANGED),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)

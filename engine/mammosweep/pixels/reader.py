@@ -228,8 +228,8 @@ class FrameReader:
     def _decode_isolated(self, worker: WorkerProcess, pending: PendingFrame) -> Frame:
         """Decode in the worker, and where that is lost once more in another.
 
-        A worker may be ended by what is not its image's fault, such as a kernel that is short of memory. The
-        lost one could write to the slot, so the file is read anew. An image that costs two workers is refused.
+        A worker may be ended by what is not its image's fault, such as a kernel short of memory. The lost one
+        could write to the slot, so the file is read anew. An image that costs two workers is refused.
         """
         try:
             return self._decoded_by(worker, pending)

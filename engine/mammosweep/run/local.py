@@ -180,6 +180,8 @@ class LocalSweep:
         Raises:
             LedgerError: the folder cannot be written, or the counts do not add up.
         """
+        with _writing(self._ledger.out):
+            self._ledger.take_back()
         if (finished := self._finished()) is not None:
             return finished
         parts = self._ledger.parts()

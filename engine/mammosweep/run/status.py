@@ -11,13 +11,12 @@ from typing import Any
 
 from mammosweep.errors import LedgerError
 from mammosweep.records import ExamStatus
+from mammosweep.report.runjson import RUN_FILE
 from mammosweep.run.begun import BEGUN_FILE, Begun, read_begun
 from mammosweep.run.ledger import is_locked, read_parts
 from mammosweep.run.part import total_seconds
 
 __all__ = ["RUN_FILE", "State", "Status", "finished_run", "status"]
-
-RUN_FILE = "run.json"
 
 
 class State(StrEnum):
