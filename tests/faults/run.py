@@ -18,10 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
-from tests.faults.faults import FAULTS, Fault
+from tests.faults.faults import FAULTS, Fault, Struck
 from tests.faults.ground import Ground
 from tests.faults.stage import Stage
-from tests.faults.verdict import compare
+from tests.faults.verdict import Compared, compare
+
+from mammosweep.errors import SweepError
 
 __all__ = ["Result", "fault_of", "main", "run_one", "table"]
 
@@ -50,7 +52,7 @@ class Result:
 
 
 def fault_of(seed: int, index: int) -> Fault:
-    """The fault of run ``index``: every hundred runs hold each as often as its share says, in another order."""
+    """The fault of run ``index``: every hundred runs hold each as often as its share says."""
     hundred = [fault for fault in FAULTS for _ in range(fault.share)]
     Random(f"{seed}/{index // len(hundred)}").shuffle(hundred)
     return hundred[index % len(hundred)]
@@ -64,10 +66,13 @@ def run_one(fault: Fault, index: int, seed: int, ground: Ground) -> Result:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     stage = Stage(ground, folder, Random(f"{seed}/{index}"), real=fault.real)
+    struck, apart = Struck(really=False, like=stage.command()), Compared(0, 0, 0)
     try:
         struck = fault.strike(stage)
         plain, _ = ground.plain(struck.like)
         apart = compare(stage.out, plain)
+    except SweepError as error:  # a result that cannot be read is none
+        stage.problems.append(str(error))
     finally:
         stage.close()
     return Result(

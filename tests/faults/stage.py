@@ -111,12 +111,16 @@ class Stage:
             time.sleep(POLL_S)
         return True
 
-    def at_random(self, process: subprocess.Popen[bytes], command: Command, start: float = 0.0) -> bool:
-        """Wait for a moment between the lock and the end, as long as they were apart without a fault."""
-        _, span_s = self.ground.plain(command)
-        if not self.until(process, (self.out / ".lock").exists):
-            return False
-        return self.pause(process, self.random.uniform(start, 1.0) * span_s)
+    def at_random(self, process: subprocess.Popen[bytes], command: Command) -> bool:
+        """Wait for any moment between the lock and the end; False where the process ended first.
+
+        A random number of committed parts and then a random while: a busy machine is later at both.
+        """
+        plain, span_s = self.ground.plain(command)
+        chunks = len(list(plain.glob("parts/*")))
+        parts = self.random.randint(0, chunks)
+        begun = self.until(process, lambda: (self.out / ".lock").exists() and self.parts() >= parts)
+        return begun and self.pause(process, self.random.uniform(0.0, 0.8) * span_s / (chunks + 2))
 
     def pause(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
         """Wait; False where the process ended first."""

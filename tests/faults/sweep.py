@@ -35,7 +35,6 @@ from mammosweep.records import (
     ExamRef,
     ExamStatus,
     Finding,
-    ImageRecord,
     ImageStatus,
     Lesion,
     LesionType,

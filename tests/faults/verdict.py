@@ -1,4 +1,4 @@
-"""What a folder holds against what it should hold: the uninterrupted run's rows, each once, and nothing else."""
+"""What a folder holds against what it should: the uninterrupted run's rows, each once, nothing else."""
 
 from __future__ import annotations
 
