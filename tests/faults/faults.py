@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.faults.clock import jumping_clock
 from tests.faults.ground import BUNDLE, MANY, Command
-from tests.faults.stage import DECODE_WORKER, HEADER_WORKER, Stage
+from tests.faults.stage import ACTOR, DECODE_WORKER, HEADER_WORKER, Stage
 from tests.faults.sweep import FAULTY
 from tests.faults.verdict import compare, rows_by_exam
 
@@ -104,6 +104,7 @@ def driver_asked_to_end(stage: Stage) -> Struck:
     finished = (stage.out / "run.json").exists()
     stage.expect(ended.code == 0, f"exit code {ended.code} after SIGTERM: {ended.said[-900:]}")
     stage.expect(not any(stage.out.glob("parts/.tmp-*")), "a part is half written after SIGTERM")
+    stage.expect(finished or "resumable" in ended.said, f"after SIGTERM: {ended.said[-900:]}")
     stage.sweep(command)
     return Struck(really=struck and not finished, like=command)
 
@@ -187,6 +188,28 @@ def header_worker_killed(stage: Stage) -> Struck:
     ended = stage.end(process)
     stage.expect(ended.code == 0, f"exit code {ended.code} without a header process: {ended.said[-900:]}")
     return Struck(really=struck, like=command)
+
+
+def actor_killed(stage: Stage) -> Struck:
+    """Kill -9 of a Ray actor that screens: its chunk is run again, without another run."""
+    like = stage.command()
+    command = replace(like, actors=2)
+    process = stage.start(command)
+    stage.at_random(process, like)
+    struck = stage.strike_child(process, ACTOR)
+    ended = stage.end(process)
+    stage.expect(ended.code == 0, f"exit code {ended.code} without an actor: {ended.said[-900:]}")
+    return Struck(really=struck, like=like)
+
+
+def driver_of_actors_killed(stage: Stage) -> Struck:
+    """Kill -9 of the driver: its actors end too, and the next run goes on, with actors or without."""
+    like = stage.command()
+    process = stage.start(replace(like, actors=2))
+    stage.at_random(process, like)
+    killed = stage.kill(process)
+    stage.sweep(replace(like, actors=stage.random.choice((0, 2))))
+    return Struck(really=killed, like=like)
 
 
 # Disks and files
@@ -365,8 +388,13 @@ def no_sigterm() -> str:
     return "" if importlib.util.find_spec("mammosweep.run.stop") else "this version knows no SIGTERM"
 
 
+def no_ray() -> str:
+    """Why there are no actors."""
+    return "" if importlib.util.find_spec("mammosweep.run.ray") else "this version knows no --ray"
+
+
 FAULTS = (
-    Fault("driver killed", 17, driver_killed),
+    Fault("driver killed", 12, driver_killed),
     Fault("driver killed in commit", 9, driver_killed_in_commit),
     Fault("driver killed in report", 9, driver_killed_in_report),
     Fault("SIGTERM", 5, driver_asked_to_end, missing=no_sigterm),
@@ -383,7 +411,9 @@ FAULTS = (
     Fault("bundle changed between runs", 3, bundle_changed_between),
     Fault("bundle file altered", 3, bundle_file_altered),
     Fault("clock jumps", 2, clock_jumps, missing=no_compiler),
-    Fault("driver killed, real pipeline", 3, driver_killed, real=True),
+    Fault("actor killed, real pipeline", 4, actor_killed, real=True, missing=no_ray),
+    Fault("driver of actors killed, real pipeline", 2, driver_of_actors_killed, real=True, missing=no_ray),
+    Fault("driver killed, real pipeline", 2, driver_killed, real=True),
     Fault("decode worker killed, real pipeline", 3, decode_worker_killed, real=True),
     Fault("bundle changed between runs, real pipeline", 1, bundle_changed_between, real=True),
     Fault("file vanishes, real pipeline", 1, file_vanishes, real=True),

@@ -50,6 +50,7 @@ class Command:
     bundle: Path = BUNDLE
     real: bool = False  # with the networks; else with a score from the decoded pixels
     many: bool = False  # headers are read in two processes
+    actors: int = 0  # of Ray; 0: the sweep is this process's alone
     delay_s: float = DELAY_S
 
     def arguments(self, out: Path, settings: Path) -> list[str]:
@@ -60,6 +61,7 @@ class Command:
             *(sys.executable, *program, "sweep", self.source, "--out", str(out)),
             *("--bundle", str(self.bundle), "--chunk-exams", "8" if self.many else "1"),
             *("--config", str(chosen)),
+            *(("--ray", "local", "--workers", str(self.actors)) if self.actors else ()),
         ]
 
 

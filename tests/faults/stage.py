@@ -16,11 +16,12 @@ from random import Random
 import psutil
 from tests.faults.ground import DEADLINE_S, PHANTOMS, Command, Ground
 
-__all__ = ["DECODE_WORKER", "HEADER_WORKER", "Ended", "Stage"]
+__all__ = ["ACTOR", "DECODE_WORKER", "HEADER_WORKER", "Ended", "Stage"]
 
+ACTOR = "ray::ScreeningActor"
 DECODE_WORKER = "mammosweep.pixels.isolation.worker"
 HEADER_WORKER = "spawn_main"
-SETTLE_S = 10.0
+SETTLE_S = 20.0
 """In which an orphan must have noticed that it is one."""
 
 POLL_S = 0.001
@@ -28,7 +29,7 @@ POLL_S = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended, and what it said on stderr."""
+    """How a process ended, and what it said."""
 
     code: int
     said: str
@@ -43,6 +44,7 @@ class Stage:
     random: Random
     real: bool = False
     problems: list[str] = field(default_factory=list)
+    _descendants: list[psutil.Process] = field(default_factory=list)  # of drivers that were killed
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -69,8 +71,8 @@ class Stage:
             process = subprocess.Popen(
                 command.arguments(self.out, self.ground.settings),
                 env=self.ground.environment | variables,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
+                stdout=said,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         self._started.append(process)
@@ -118,7 +120,7 @@ class Stage:
         """
         plain, span_s = self.ground.plain(command)
         chunks = len(list(plain.glob("parts/*")))
-        parts = self.random.randint(0, chunks)
+        parts = self.random.randrange(chunks)
         begun = self.until(process, lambda: (self.out / ".lock").exists() and self.parts() >= parts)
         return begun and self.pause(process, self.random.uniform(0.0, 0.8) * span_s / (chunks + 2))
 
@@ -138,6 +140,8 @@ class Stage:
         """Send a signal; whether the process was still there, and for SIGKILL whether it died of it."""
         if process.poll() is not None:
             return False
+        with suppress(psutil.NoSuchProcess):
+            self._descendants += psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
         return how is not signal.SIGKILL or process.wait() == -how
 
@@ -181,17 +185,24 @@ class Stage:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _orphans(self) -> list[psutil.Process]:
-        """Processes of the runs' sessions that outlive them, and the time they have to notice."""
+        """Processes of the runs that outlive them, and the time they have to notice."""
         sessions = {process.pid for process in self._started}
         deadline = time.monotonic() + SETTLE_S
         while True:
-            left = [process for process in psutil.process_iter() if _lives_in(process, sessions)]
+            left = {process for process in psutil.process_iter() if _lives_in(process, sessions)}
+            left |= {process for process in self._descendants if _lives(process)}
             if not left or time.monotonic() > deadline:
-                return left
+                return list(left)
             time.sleep(0.05)
 
 
+def _lives(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
 def _lives_in(process: psutil.Process, sessions: set[int]) -> bool:
-    with suppress(OSError, psutil.NoSuchProcess):
-        return os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE
+    with suppress(OSError):
+        return os.getsid(process.pid) in sessions and _lives(process)
     return False
