@@ -20,7 +20,7 @@ from mammosweep.archive.exams import view_flags
 from mammosweep.archive.source import Source
 from mammosweep.archive.verdict import refused
 from mammosweep.bundle import Bundle, open_bundle
-from mammosweep.bundle.load import BREAST, DECISION, MATCHER
+from mammosweep.bundle.load import BREAST, DECISION, MATCHER, check_unchanged
 from mammosweep.clock import WAIT_VIEWS, StageClock
 from mammosweep.config import SweepConfig
 from mammosweep.detect.batching import Batcher, Ticket
@@ -90,7 +90,7 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
     bundle, clock = open_bundle(bundle_path), StageClock()
     detector = load_detector(bundle, config.detect)
     about = detector.about
-    return Stages(
+    stages = Stages(
         config=config,
         bundle=bundle,
         views=ViewReader(
@@ -115,6 +115,8 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
         clock=clock,
         plan_agreement=reports(bundle, config.detect, about.kind, about.precision),
     )
+    check_unchanged(bundle)
+    return stages
 
 
 def _exam_models(bundle: Bundle) -> ExamModels:
