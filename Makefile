@@ -12,6 +12,7 @@ BENCH_BIN := $(BENCH_VENV)/bin
 OUT ?= demo-out
 RUNS ?= runs
 FILES ?= 100000
+FAULTS ?= 100
 SEED ?= 1
 # Tests ask torch-tensorrt's converters whether they know every node of the networks. TensorRT itself, a gigabyte that
 # does nothing without a GPU, is not needed for that: hence --no-deps.
@@ -19,7 +20,7 @@ CONVERTER := 'torch-tensorrt; sys_platform == "linux" and platform_machine == "x
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench table fuzz bundle test-gpu clean
+.PHONY: help install demo test check format bench table fuzz faults bundle test-gpu clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -78,6 +79,9 @@ table: $(VENV)/.dev ## renew the documents' tables from benchmarks/results and t
 
 fuzz: $(VENV)/.dev ## feed the engine 100,000 mutated files; goes on where it was stopped
 	$(BIN)/python -m tests.fuzz.run --files $(FILES) --seed $(SEED) --folder $(RUNS)/fuzz
+
+faults: $(VENV)/.dev ## hurt 100 sweeps (FAULTS=), finish them and compare; goes on where it was stopped
+	$(BIN)/python -m tests.faults.run --runs $(FAULTS) --seed $(SEED) --folder $(RUNS)/faults
 
 bundle: $(VENV)/.dev ## fit the tests' bundle on phantoms; goes on where it was killed
 	test -e $(RUNS)/phantoms/truth.parquet || \

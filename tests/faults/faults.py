@@ -29,7 +29,7 @@ __all__ = ["FAULTS", "Fault", "Struck"]
 
 FULL_DISK = "No space left on device"
 MANY_AT_ONCE = 3  # kills of one sweep
-SLEEP_S = 2.5  # of a machine: longer than any deadline of the settings
+SLEEP_S = 4.0  # of a machine: longer than any deadline of an impatient sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def driver_asked_to_end(stage: Stage) -> Struck:
     """SIGTERM: what is in flight is committed, exit 0, and the next run goes on."""
     command = stage.command()
     process = stage.start(command)
-    stage.at_random(process, command)
+    stage.at_random(process, command, before=3)  # what is read ahead is finished, and may be all there is
     struck = stage.kill(process, signal.SIGTERM)
     ended = stage.end(process)
     finished = (stage.out / "run.json").exists()
@@ -126,7 +126,7 @@ def driver_interrupted(stage: Stage) -> Struck:
 def machine_sleeps(stage: Stage) -> Struck:
     """Driver and workers are stopped for longer than any deadline, and go on."""
     command = stage.command()
-    process = stage.start(command)
+    process = stage.start(replace(command, impatient=True))
     struck = stage.at_random(process, command)
     family = [process, *stage.children(process, DECODE_WORKER)]
     for one in family:
@@ -169,11 +169,12 @@ def decode_worker_killed(stage: Stage) -> Struck:
 def decode_worker_hangs(stage: Stage) -> Struck:
     """SIGSTOP of a decode worker: its deadline ends it, another takes its image."""
     command = stage.command()
-    process = stage.start(command)
+    process = stage.start(replace(command, impatient=True))
     stage.until(process, lambda: stage.parts() > 0)  # it is ready; one that hangs before may take two minutes
     stage.pause(process, stage.random.uniform(0.0, 0.5))
     struck = stage.strike_child(process, DECODE_WORKER, signal.SIGSTOP)
     stage.expect(stage.end(process).code == 0, "the sweep did not survive its worker")
+    stage.sweep(command)  # a busy machine may have been late with a read
     return Struck(really=struck, like=command)
 
 
@@ -319,7 +320,7 @@ def _storage_that(stage: Stage, kind: str, share: float) -> Struck:
     command = replace(stage.command(), source=f"faulty://{stage.ground.archive('phantoms')}")
     plain, _ = stage.ground.plain(command)
     faulty = {FAULTY: f"{kind} {stage.random.randrange(1 << 30)} {share}"}
-    ended = stage.end(stage.start(command, **faulty))
+    ended = stage.end(stage.start(replace(command, impatient=True), **faulty))
     stage.expect(ended.code == 0, f"exit code {ended.code} where reads {kind}: {ended.said[-900:]}")
     apart = compare(stage.out, plain)
     stage.expect((apart.lost, apart.duplicated) == (0, 0), f"with reads that {kind}: {apart}")

@@ -27,19 +27,25 @@ PHANTOMS, MANY = "phantoms", "many"
 SPACING_MM = 0.2
 MANY_EXAMS = 51  # 204 files of views: header processes are started beyond 200 files
 DELAY_S = 0.12  # an exam of the quick command
-DEADLINE_S = 90.0  # of any run; a hang must be found, not waited for
+DEADLINE_S = 300.0  # of any run, on a busy machine; a hang must be found, not waited for
 
 SETTINGS = """\
 [archive]
 workers = {header_workers}
-read_deadline_s = 0.6
+read_deadline_s = {read_s}
 [pixels]
-workers = {workers}
-deadline_s = 1.5
-read_deadline_s = 0.6
+workers = 1
+deadline_s = {decode_s}
+read_deadline_s = {read_s}
 [detect]
 flips = "none"
 """
+
+DEADLINES = {
+    "few": {"header_workers": 1, "read_s": 20.0, "decode_s": 20.0},
+    "many": {"header_workers": 2, "read_s": 20.0, "decode_s": 20.0},
+    "impatient": {"header_workers": 1, "read_s": 0.6, "decode_s": 3.0},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,14 @@ class Command:
     bundle: Path = BUNDLE
     real: bool = False  # with the networks; else with a score from the decoded pixels
     many: bool = False  # headers are read in two processes
+    impatient: bool = False  # what hangs is given up soon; else only after longer than a busy machine takes
     actors: int = 0  # of Ray; 0: the sweep is this process's alone
     delay_s: float = DELAY_S
 
     def arguments(self, out: Path, settings: Path) -> list[str]:
         """The command line that sweeps into ``out``."""
         program = ["-m", "mammosweep.cli"] if self.real else ["-m", "tests.faults.sweep", f"{self.delay_s:g}"]
-        chosen = settings / ("many.toml" if self.many else "few.toml")
+        chosen = settings / f"{'impatient' if self.impatient else 'many' if self.many else 'few'}.toml"
         return [
             *(sys.executable, *program, "sweep", self.source, "--out", str(out)),
             *("--bundle", str(self.bundle), "--chunk-exams", "8" if self.many else "1"),
@@ -80,8 +87,8 @@ class Ground:
         self.settings = folder / "settings"
         self.settings.mkdir(parents=True, exist_ok=True)
         self.environment = environment(MAMMOSWEEP_PSEUDONYM_KEY_FILE=str(folder / "pseudonym.key"))
-        for name, header_workers, workers in (("few", 1, 1), ("many", 2, 1)):
-            text = SETTINGS.format(header_workers=header_workers, workers=workers)
+        for name, numbers in DEADLINES.items():
+            text = SETTINGS.format(**numbers)
             (self.settings / f"{name}.toml").write_text(text, encoding="utf-8")
 
     def archive(self, name: str) -> Path:

@@ -21,8 +21,8 @@ __all__ = ["ACTOR", "DECODE_WORKER", "HEADER_WORKER", "Ended", "Stage"]
 ACTOR = "ray::ScreeningActor"
 DECODE_WORKER = "mammosweep.pixels.isolation.worker"
 HEADER_WORKER = "spawn_main"
-SETTLE_S = 20.0
-"""In which an orphan must have noticed that it is one."""
+SETTLE_S = 60.0
+"""In which an orphan must have noticed that it is one: Ray's agents take their time."""
 
 POLL_S = 0.001
 
@@ -113,14 +113,18 @@ class Stage:
             time.sleep(POLL_S)
         return True
 
-    def at_random(self, process: subprocess.Popen[bytes], command: Command) -> bool:
+    def at_random(
+        self, process: subprocess.Popen[bytes], command: Command, before: int | None = None
+    ) -> bool:
         """Wait for any moment between the lock and the end; False where the process ended first.
+
+        With ``before``, a moment while fewer parts than that are committed.
 
         A random number of committed parts and then a random while: a busy machine is later at both.
         """
         plain, span_s = self.ground.plain(command)
         chunks = len(list(plain.glob("parts/*")))
-        parts = self.random.randrange(chunks)
+        parts = self.random.randrange(before or chunks)
         begun = self.until(process, lambda: (self.out / ".lock").exists() and self.parts() >= parts)
         return begun and self.pause(process, self.random.uniform(0.0, 0.8) * span_s / (chunks + 2))
 

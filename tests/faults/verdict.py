@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mammosweep.errors import LedgerError
 from mammosweep.report.tables import TABLES, read_table
 from mammosweep.run.ledger import AGAIN, read_parts
 from mammosweep.run.status import State, status
@@ -60,7 +62,7 @@ def _differing(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> i
 
 def _others(out: Path, plain: Path) -> list[str]:
     states = {
-        "the sweep is not complete": status(out).state is not State.COMPLETE,
+        "the sweep is not complete": _state(out) is not State.COMPLETE,
         "the counts differ": _counts(out) != _counts(plain),
         "worklist.csv differs": _bytes(out, "worklist.csv") != _bytes(plain, "worklist.csv"),
         "the exams' pages are others": _pages(out) != _pages(plain),
@@ -68,6 +70,12 @@ def _others(out: Path, plain: Path) -> list[str]:
     }
     left = sorted(path.name for path in out.rglob("*") if ".tmp" in path.name)
     return [text for text, is_so in states.items() if is_so] + [f"{name} is left behind" for name in left]
+
+
+def _state(out: Path) -> State | None:
+    with suppress(LedgerError):
+        return status(out).state
+    return None
 
 
 def _counts(out: Path) -> Any:
