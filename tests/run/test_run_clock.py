@@ -20,7 +20,7 @@ MAY_LOOK = {
     "run/ledger.py": "when a chunk was committed, for status",
     "run/log.py": "a line's time",
     "run/stop.py": "once, when --until is given: from then on seconds on a clock that nobody sets",
-    "detect/plans/store.py": "when a plan was built, and whether one half built is old enough to be cleared away",
+    "detect/plans/store.py": "when a plan was built; whether one half built is old enough to clear away",
 }
 
 
