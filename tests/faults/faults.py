@@ -270,7 +270,7 @@ def file_vanishes(stage: Stage) -> Struck:
     file = stage.random.choice(sorted(archive.rglob("*.dcm")))
     aside = stage.folder / file.name
     process = stage.start(command)
-    stage.at_random(process, stage.command())
+    stage.at_random(process, stage.command(), before=3)  # while most files are still to be read
     struck = process.poll() is None
     file.rename(aside)
     ended = stage.end(process)

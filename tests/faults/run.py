@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -126,6 +127,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="leave out, for now, what needs the networks")
     parser.add_argument("--anew", action="store_true", help="forget the results so far")
     options = parser.parse_args(arguments)
+    # A shell's background job ignores Ctrl-C, and so would the sweeps that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = options.folder.resolve()
     path = folder / f"seed-{options.seed}.jsonl"
     if options.anew:
