@@ -12,6 +12,7 @@ BENCH_BIN := $(BENCH_VENV)/bin
 OUT ?= demo-out
 RUNS ?= runs
 FILES ?= 100000
+FAULTS ?= 100
 SEED ?= 1
 # Tests ask torch-tensorrt's converters whether they know every node of the networks. TensorRT itself, a gigabyte that
 # does nothing without a GPU, is not needed for that: hence --no-deps.
@@ -19,7 +20,7 @@ CONVERTER := 'torch-tensorrt; sys_platform == "linux" and platform_machine == "x
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench table fuzz night bundle test-gpu clean
+.PHONY: help install demo test check format bench table fuzz faults night bundle test-gpu clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,6 +82,9 @@ fuzz: $(VENV)/.dev ## feed the engine 100,000 mutated files; goes on where it wa
 
 night: $(VENV)/.dev ## play a week of a screening unit's nights, 200 exams, each morning held against the plan
 	$(BIN)/python -m tests.e2e.night --folder $(RUNS)/night
+
+faults: $(VENV)/.dev ## hurt 100 sweeps (FAULTS=), finish them and compare; goes on where it was stopped
+	$(BIN)/python -m tests.faults.run --runs $(FAULTS) --seed $(SEED) --folder $(RUNS)/faults
 
 bundle: $(VENV)/.dev ## fit the tests' bundle on phantoms; goes on where it was killed
 	test -e $(RUNS)/phantoms/truth.parquet || \

@@ -22,6 +22,7 @@ from enum import StrEnum
 
 __all__ = [
     "REASONS_VERSION",
+    "TRANSIENT",
     "BundleError",
     "ConfigError",
     "DecodeError",
@@ -108,6 +109,15 @@ class Reason(StrEnum):
     # the exam
     NO_USABLE_VIEW = "no_usable_view"
     WORKER_DIED = "worker_died"
+
+
+TRANSIENT = frozenset(
+    {
+        *(Reason.READ_FAILED, Reason.READ_TIMEOUT, Reason.PERMISSION_DENIED),
+        *(Reason.FILE_MISSING, Reason.FILE_CHANGED),
+    }
+)
+"""Reasons that lie with the storage and may be gone the next time, though nothing of the file changed."""
 
 
 class Flag(StrEnum):

@@ -20,6 +20,7 @@ import torch
 from mammosweep.archive.source import Source
 from mammosweep.archive.verdict import refused
 from mammosweep.bundle import Bundle, open_bundle
+from mammosweep.bundle.load import check_unchanged
 from mammosweep.clock import WAIT_VIEWS, StageClock
 from mammosweep.config import SweepConfig
 from mammosweep.decide import decide, load_models
@@ -85,7 +86,7 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
     bundle, clock = open_bundle(bundle_path), StageClock()
     detector = load_detector(bundle, config.detect)
     about = detector.about
-    return Stages(
+    stages = Stages(
         config=config,
         bundle=bundle,
         views=ViewReader(
@@ -110,6 +111,8 @@ def load_stages(config: SweepConfig, bundle_path: Path | None = None) -> Stages:
         clock=clock,
         plan_agreement=reports(bundle, config.detect, about.kind, about.precision),
     )
+    check_unchanged(bundle)
+    return stages
 
 
 def screen_all(exams: Iterable[ExamRef], source: Source, stages: Stages) -> Iterator[ExamOutcome]:

@@ -135,3 +135,20 @@ def test_a_trunk_that_nobody_knows_is_a_wrong_bundle(folder):
 
     with pytest.raises(BundleError, match=r"lesion.safetensors does not fit its networks: .*no_such_trunk"):
         load_lesion_networks(open_bundle(folder))
+
+
+def test_a_bundle_that_changes_while_it_is_loaded_is_refused(folder, monkeypatch):
+    from mammosweep import pipeline
+
+    load = pipeline.load_lesion_networks
+
+    def meanwhile(bundle, device):
+        loaded = load(bundle, device)
+        manifest = bundle.file(MANIFEST_NAME)
+        manifest.write_text(manifest.read_text().replace("match_threshold = 0.", "match_threshold = 0.0"))
+        return loaded
+
+    monkeypatch.setattr(pipeline, "load_lesion_networks", meanwhile)
+
+    with pytest.raises(BundleError, match="was changed while it was loaded"):
+        load_stages(SweepConfig(), folder)

@@ -35,19 +35,13 @@ from mammosweep.archive.source import FileEntry, Source, is_one_file, open_sourc
 from mammosweep.archive.spool import Spool
 from mammosweep.archive.verdict import refused
 from mammosweep.config import ArchiveConfig
-from mammosweep.errors import HeaderError, Reason, SourceError
+from mammosweep.errors import TRANSIENT, HeaderError, Reason, SourceError
 from mammosweep.records import ExamRef, ImageRecord, ImageStatus
 from mammosweep.version import __version__
 
 __all__ = ["Catalog", "ExamGroup", "index", "index_to", "read_catalog", "write_catalog"]
 
 READ_BYTES = 1 << 20
-TRANSIENT = frozenset(
-    {
-        *(Reason.READ_FAILED, Reason.READ_TIMEOUT, Reason.PERMISSION_DENIED),
-        *(Reason.FILE_MISSING, Reason.FILE_CHANGED),
-    }
-)
 ENTRIES_AT_ONCE = 4096  # compared with an earlier catalog together
 STATE_COLUMNS = ("path", "size_bytes", "mtime_ns", "manifest_row_key", "header_reason")
 

@@ -5,28 +5,30 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from mammosweep.archive.header import read_records
 from mammosweep.archive.manifest import ManifestRow
 from mammosweep.archive.pseudonym import Pseudonym
-from mammosweep.archive.source import FileEntry, Source, is_for_every_process
+from mammosweep.archive.source import FileEntry, Source, is_for_every_process, listed_record
 from mammosweep.archive.verdict import refused
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import Reason
-from mammosweep.records import ImageRecord, ImageStatus
+from mammosweep.records import ImageRecord
 
 __all__ = ["HeaderReader", "Job", "read_all"]
 
 # A process costs half a second to start, a header one to three milliseconds to read.
 MIN_FILES_FOR_PROCESSES = 200
 BATCH_FILES = 64
+IN_FLIGHT = 4  # batches for each process: it never waits, and few are in danger when one dies
 
 Job = tuple[FileEntry, ManifestRow | None]
 
@@ -45,29 +47,62 @@ class HeaderReader:
         return read_records(self.source, jobs, config=self.config, pseudonym=pseudonym)
 
 
-def read_all(reader: HeaderReader, jobs: Sequence[Job]) -> Iterator[ImageRecord]:
-    """One record for each file, in the order of the jobs whatever the processes' order."""
+def read_all(reader: HeaderReader, jobs: Iterable[Job]) -> Iterator[ImageRecord]:
+    """One record for each file, in the order of the jobs whatever the processes' order.
+
+    Jobs are taken as they are needed, so that there may be any number of them.
+    """
+    rest = iter(jobs)
+    first = list(islice(rest, MIN_FILES_FOR_PROCESSES + 1))
+    batches = _batches(chain(first, rest))
     workers = reader.config.workers or os.cpu_count() or 1
-    if len(jobs) <= MIN_FILES_FOR_PROCESSES or workers == 1 or not is_for_every_process(reader.source):
-        for batch in _batches(jobs):
+    if len(first) <= MIN_FILES_FOR_PROCESSES or workers == 1 or not is_for_every_process(reader.source):
+        for batch in batches:
             yield from reader(batch)
         return
-    yield from _read_in_processes(reader, _batches(jobs), workers)
+    yield from _read_in_processes(reader, batches, workers)
 
 
-def _batches(jobs: Iterable[Job]) -> list[list[Job]]:
+def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     rest = iter(jobs)
-    return list(iter(lambda: list(islice(rest, BATCH_FILES)), []))
+    return iter(lambda: list(islice(rest, BATCH_FILES)), [])
 
 
 def _read_in_processes(
-    reader: HeaderReader, batches: Sequence[list[Job]], workers: int
+    reader: HeaderReader, batches: Iterator[list[Job]], workers: int
 ) -> Iterator[ImageRecord]:
-    with _pool(min(workers, len(batches))) as pool:
+    """A process that dies takes its pool along: what was in flight is read apart, the rest by a new pool."""
+    pool = _pool(workers)
+    flight: deque[tuple[ProcessPoolExecutor, list[Job], Future[list[ImageRecord]]]] = deque()
+    try:
+        while True:
+            for batch in islice(batches, IN_FLIGHT * workers - len(flight)):
+                flight.append((pool, batch, _submitted(pool, reader, batch)))
+            if not flight:
+                return
+            asked, batch, future = flight.popleft()
+            try:
+                records = future.result()
+            except BrokenProcessPool:
+                if asked is pool:
+                    pool.shutdown()
+                    pool = _pool(workers)
+                records = _read_apart(reader, batch)
+            yield from records
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _submitted(
+    pool: ProcessPoolExecutor, reader: HeaderReader, batch: list[Job]
+) -> Future[list[ImageRecord]]:
+    try:
         with _own_main_module():
-            futures = [pool.submit(reader, batch) for batch in batches]
-        for batch, future in zip(batches, futures, strict=True):
-            yield from _result(reader, batch, future)
+            return pool.submit(reader, batch)
+    except BrokenProcessPool as error:
+        lost: Future[list[ImageRecord]] = Future()
+        lost.set_exception(error)
+        return lost
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -91,23 +126,22 @@ def _own_main_module() -> Iterator[None]:
         names.update(hidden)
 
 
-def _result(reader: HeaderReader, batch: list[Job], future: Future[list[ImageRecord]]) -> list[ImageRecord]:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return [_read_alone(reader, job) for job in batch]
+def _read_apart(reader: HeaderReader, jobs: list[Job]) -> list[ImageRecord]:
+    """Read in a process that nothing else depends on.
 
-
-def _read_alone(reader: HeaderReader, job: Job) -> ImageRecord:
-    """A file out of a batch whose process died gets a process of its own, which may die of it."""
-    entry, _ = job
+    Where it dies too, its files are halved until one is found that costs every process: most often none is,
+    for it was not the file's fault.
+    """
     try:
         with _pool(1) as pool:
-            with _own_main_module():
-                future = pool.submit(reader, [job])
-            return future.result()[0]
+            return _submitted(pool, reader, jobs).result()
     except BrokenProcessPool:
-        record = ImageRecord(
-            path=entry.path, status=ImageStatus.USED, size_bytes=entry.size_bytes, mtime_ns=entry.mtime_ns
-        )
-        return refused(record, Reason.READ_FAILED, "the process that read its header died; inspect the file")
+        if len(jobs) == 1:
+            return [_fatal(jobs[0][0])]
+    half = len(jobs) // 2
+    return _read_apart(reader, jobs[:half]) + _read_apart(reader, jobs[half:])
+
+
+def _fatal(entry: FileEntry) -> ImageRecord:
+    message = "the process that read its header died, and so did another; inspect the file"
+    return refused(listed_record(entry.path, entry), Reason.READ_FAILED, message)

@@ -25,6 +25,7 @@ __all__ = [
     "RESCORE",
     "VIEWS",
     "Bundle",
+    "check_unchanged",
     "file_digest",
     "open_bundle",
     "reference_bundle_path",
@@ -91,6 +92,16 @@ def open_bundle(folder: Path | None = None) -> Bundle:
                 f"{expected[:12]}...; the file was changed: restore the bundle"
             )
     return Bundle(folder, manifest, file_digest(folder / MANIFEST_NAME))
+
+
+def check_unchanged(bundle: Bundle) -> None:
+    """Verify again, once everything was loaded: what was verified first is what was loaded.
+
+    Raises:
+        BundleError: somebody wrote to the folder in between.
+    """
+    if open_bundle(bundle.folder).digest != bundle.digest:
+        raise BundleError(f"bundle {bundle.folder} was changed while it was loaded; run the command again")
 
 
 def _require_files(folder: Path, manifest: BundleManifest) -> None:

@@ -24,7 +24,7 @@ from mammosweep.config import DecoderChoice, PixelsConfig
 from mammosweep.errors import DecodeError, HeaderError, Reason
 from mammosweep.pixels.decode import codec_for, read_frame
 from mammosweep.pixels.frame import Frame
-from mammosweep.pixels.isolation.process import WorkerProcess
+from mammosweep.pixels.isolation.process import WorkerLostError, WorkerProcess
 from mammosweep.pixels.isolation.slot import Slot
 from mammosweep.records import View
 
@@ -222,8 +222,31 @@ class FrameReader:
             with self._gpu:
                 return read_frame(data, view, self._config, grid_mm=self._grid_mm, device=self._device)
         if self._config.isolate:
-            return worker.decode(slot, pending.num_bytes, view, self._grid_mm)
+            return self._decode_isolated(worker, pending)
         return read_frame(data, view, self._config, grid_mm=self._grid_mm)
+
+    def _decode_isolated(self, worker: WorkerProcess, pending: PendingFrame) -> Frame:
+        """Decode in the worker, and where that is lost once more in another.
+
+        A worker may be ended by what is not its image's fault, such as a kernel short of memory. The lost one
+        could write to the slot, so the file is read anew. An image that costs two workers is refused.
+        """
+        try:
+            return self._decoded_by(worker, pending)
+        except WorkerLostError:
+            if self._is_closed:
+                raise
+        self._fill(pending)
+        try:
+            return self._decoded_by(worker, pending)
+        except WorkerLostError as error:
+            raise DecodeError(
+                error.reason, f"{error}, and so it was when tried again; inspect the file, and report it"
+            ) from None
+
+    def _decoded_by(self, worker: WorkerProcess, pending: PendingFrame) -> Frame:
+        assert pending.slot is not None
+        return worker.decode(pending.slot, pending.num_bytes, pending.view, self._grid_mm)
 
     def _is_for_gpu(self, view: View) -> bool:
         if self._device != "cuda" or view.transfer_syntax.startswith("image/"):

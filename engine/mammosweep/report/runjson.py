@@ -9,7 +9,9 @@ from pathlib import Path
 from mammosweep.report.atomic import write_text
 from mammosweep.report.schemas import SCHEMA_VERSION
 
-__all__ = ["write_run"]
+__all__ = ["RUN_FILE", "write_run"]
+
+RUN_FILE = "run.json"
 
 
 def write_run(out: Path, run: Mapping[str, object]) -> None:
@@ -20,4 +22,4 @@ def write_run(out: Path, run: Mapping[str, object]) -> None:
         ValueError: a number is NaN or infinite, which JSON cannot hold.
     """
     record = {**run, "schema_version": SCHEMA_VERSION}
-    write_text(out / "run.json", json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    write_text(out / RUN_FILE, json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n")

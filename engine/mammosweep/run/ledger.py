@@ -3,6 +3,9 @@
 A chunk is written to ``parts/.tmp-<id>``, flushed and renamed to ``parts/<id>``: what exists is done, and a
 kill at any moment loses at most the chunk in flight. Parts carry the digests of their bundle and settings;
 a sweep counts only its own as done, so another bundle in the same folder scores every exam again.
+
+A chunk some of whose files the storage did not give is committed as ``parts/<id>.again``: its rows say so for
+now, and the next run takes the part back and does its exams again.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mammosweep.errors import LedgerError
-from mammosweep.records import ExamOutcome
+from mammosweep.errors import TRANSIENT, LedgerError
+from mammosweep.records import ExamOutcome, ImageStatus
 from mammosweep.report.atomic import flush
 from mammosweep.report.html import PAGES
 from mammosweep.report.page import write_exam_page
+from mammosweep.report.runjson import RUN_FILE
 from mammosweep.report.tables import write_tables
 from mammosweep.run.chunks import Chunk, Identity
 from mammosweep.run.part import Part, PartExam, read_part, write_part_file
@@ -34,6 +38,7 @@ __all__ = ["LOCK", "PARTS", "Ledger", "Writer", "commit", "each_part", "is_locke
 LOCK = ".lock"
 PARTS = "parts"
 TEMPORARY = ".tmp-"
+AGAIN = ".again"
 
 # `is_locked` holds the lock for an instant; a sweep that starts in that instant tries again.
 LOCK_ATTEMPTS, LOCK_PAUSE_S = 5, 0.1
@@ -81,6 +86,21 @@ class Ledger:
             LedgerError: a part was damaged after it was committed.
         """
         return (part for part in each_part(self.out) if part.identity == self.identity)
+
+    def take_back(self) -> None:
+        """Remove the parts that are to be done again; a sweep that was complete with them is no more.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        again = list((self.out / PARTS).glob(f"*{AGAIN}"))
+        if again:  # first, so that a kill in between leaves no sweep that passes for complete
+            (self.out / RUN_FILE).unlink(missing_ok=True)
+            flush(self.out)
+        for part in again:
+            aside = part.with_name(f"{TEMPORARY}{part.name}")
+            part.rename(aside)
+            shutil.rmtree(aside)
 
     def commit(
         self,
@@ -146,7 +166,8 @@ def commit(
     """See `Ledger.commit`. Where two processes commit one chunk, the first part stays: rows are equal."""
     _check_complete(chunk, outcomes)
     parts = writer.out / PARTS
-    temporary, final = parts / f"{TEMPORARY}{chunk.id}-{secrets.token_hex(4)}", parts / chunk.id
+    name = f"{chunk.id}{AGAIN}" if _is_unread(chunk, outcomes) else chunk.id
+    temporary, final = parts / f"{TEMPORARY}{chunk.id}-{secrets.token_hex(4)}", parts / name
     part = Part(
         folder=final,
         run_id=writer.run_id,
@@ -202,6 +223,15 @@ def read_parts(out: Path) -> list[Part]:
 def _folders(folder: Path) -> Iterator[os.DirEntry[str]]:
     with suppress(FileNotFoundError), os.scandir(folder) as found:
         yield from (entry for entry in found if entry.is_dir())
+
+
+def _is_unread(chunk: Chunk, outcomes: Sequence[ExamOutcome]) -> bool:
+    """Whether a file that was there when it was indexed could not be read, for a reason that may pass."""
+    for exam, outcome in zip(chunk.exams, outcomes, strict=True):
+        indexed = {image.path for image in exam.images if image.status is ImageStatus.USED}
+        if any(image.reason in TRANSIENT and image.path in indexed for image in outcome.images):
+            return True
+    return False
 
 
 def _check_complete(chunk: Chunk, outcomes: Sequence[ExamOutcome]) -> None:

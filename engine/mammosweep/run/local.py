@@ -229,6 +229,8 @@ class LocalSweep:
             LedgerError: the folder cannot be written, or the counts do not add up.
             SweepStopped: it was asked for, and exams are left for the next run.
         """
+        with _writing(self._ledger.out):
+            self._ledger.take_back()
         if (finished := self._finished()) is not None:
             return self._told(finished)
         with _writing(self._ledger.out):

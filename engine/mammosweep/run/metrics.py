@@ -19,6 +19,7 @@ from mammosweep.errors import ConfigError
 from mammosweep.records import ExamStatus
 from mammosweep.run.events import ChunkCommitted, ChunkTaken, Event, RunFinished, RunStarted
 from mammosweep.run.gpu import Busy, open_gpus
+from mammosweep.run.ledger import AGAIN
 from mammosweep.run.part import Part
 
 __all__ = ["Metrics", "parse_address", "serve"]
@@ -53,7 +54,7 @@ class Metrics(Collector):
                 self._finished = 1
 
     def _count(self, part: Part) -> None:
-        self._in_flight.pop(part.chunk_id, None)
+        self._in_flight.pop(part.chunk_id.removesuffix(AGAIN), None)
         self._outcomes.update(str(exam.status) for exam in part.exams)
         self._reasons.update(exam.reason for exam in part.exams if exam.reason is not None)
         self._views["read"] += sum(exam.views_read for exam in part.exams)

@@ -59,7 +59,7 @@ class Part:
 
     @property
     def chunk_id(self) -> str:
-        """The chunk's id, which is the folder's name."""
+        """The folder's name: the chunk's id, and whether it is to be done again."""
         return self.folder.name
 
 

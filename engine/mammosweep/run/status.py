@@ -13,13 +13,12 @@ from typing import Any
 
 from mammosweep.errors import LedgerError
 from mammosweep.records import ExamStatus
+from mammosweep.report.runjson import RUN_FILE
 from mammosweep.run.begun import BEGUN_FILE, Begun, read_begun
 from mammosweep.run.ledger import each_part, is_locked
 from mammosweep.run.part import Part
 
 __all__ = ["RUN_FILE", "State", "Status", "finished_run", "status"]
-
-RUN_FILE = "run.json"
 
 
 class State(StrEnum):

@@ -16,10 +16,14 @@ from mammosweep.pixels.isolation.message import MAX_BYTES, Message, pack, pack_j
 from mammosweep.pixels.isolation.slot import Slot
 from mammosweep.records import View
 
-__all__ = ["WorkerProcess"]
+__all__ = ["WorkerLostError", "WorkerProcess"]
 
 START_S = 120.0
 """A worker starts in a second; a machine that swaps may take a hundred times as long."""
+
+
+class WorkerLostError(DecodeError):
+    """The process ended, or hung, over an image: the file's fault, or of whoever ended the process."""
 
 
 class WorkerProcess:
@@ -30,6 +34,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._known: set[int] = set()  # slots whose memory the process has
+        self._is_killed = False  # by the parent: there will be no other
 
     @property
     def pid(self) -> int | None:
@@ -40,7 +45,8 @@ class WorkerProcess:
         """Decode the first ``num_bytes`` of a slot's file; the frame's pixels lie in the slot.
 
         Raises:
-            DecodeError: as `read_frame`, or the process was lost over this image.
+            WorkerLostError: the process was lost over this image; the next call starts another.
+            DecodeError: as `read_frame`.
             DeviceError: no process can be started.
         """
         message = pack_job(slot, num_bytes, view, self._config, grid_mm)
@@ -56,10 +62,9 @@ class WorkerProcess:
             packet = connection.recv(MAX_BYTES)
         except TimeoutError:
             self.close()
-            raise DecodeError(
+            raise WorkerLostError(
                 Reason.DECODE_LIMIT,
-                f"decoding took longer than {self._config.deadline_s:g} s (pixels.deadline_s) and was ended; "
-                "inspect the file",
+                f"decoding took longer than {self._config.deadline_s:g} s (pixels.deadline_s) and was ended",
             ) from None
         except OSError:
             packet = b""
@@ -67,7 +72,7 @@ class WorkerProcess:
             raise self._loss()
         return unpack(packet)
 
-    def _loss(self) -> DecodeError:
+    def _loss(self) -> WorkerLostError:
         """What became of a process that no longer answers."""
         assert self._process is not None
         with suppress(subprocess.TimeoutExpired):
@@ -77,18 +82,24 @@ class WorkerProcess:
         how = "no longer answers" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             how = f"was ended by {signal.Signals(-code).name}"
-        return DecodeError(
-            Reason.DECODER_CRASHED, f"the process that decoded it {how}; inspect the file, and report it"
-        )
+        return WorkerLostError(Reason.DECODER_CRASHED, f"the process that decoded it {how}")
 
     def _connected(self) -> socket.socket:
         if self._socket is None or self._process is None or self._process.poll() is not None:
             self.close()
-            self._start()
+            # Once more: whatever ends processes may have struck before this one was ready.
+            if not (self._start() or self._start()):
+                raise DeviceError(
+                    "no decode worker can be started on this machine; run `python -m "
+                    "mammosweep.pixels.isolation.worker 0 0` to see why, or set pixels.isolate to false"
+                )
         assert self._socket is not None
         return self._socket
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Start a process; False where it does not come to be ready."""
+        if self._is_killed:
+            return False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
         with theirs:
@@ -110,13 +121,11 @@ class WorkerProcess:
             ready = b""
         if not ready:
             self.close()
-            raise DeviceError(
-                "no decode worker can be started on this machine; run `python -m "
-                "mammosweep.pixels.isolation.worker 0 0` to see why, or set pixels.isolate to false"
-            )
+        return bool(ready)
 
     def kill(self) -> None:
-        """End the process from another thread; `decode` then reports its loss."""
+        """End the process for good, from another thread; `decode` then reports its loss."""
+        self._is_killed = True
         process = self._process
         if process is not None:
             process.kill()
