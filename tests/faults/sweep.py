@@ -168,7 +168,7 @@ class FaultyFileSystem(LocalFileSystem):  # type: ignore[misc]
     def _is_struck(self, path: str) -> bool:
         if self._kind != "hang":
             return self._random.random() < self._share
-        # A read that hangs is tried again, so it does each time: from the first on, or once the header is read.
+        # It is tried again, so it hangs each time: from the first on, or once the header is read.
         fate = Random(f"{self._seed}/{path}").random()
         return fate < self._share and (fate < self._share / 2 or self._opened[path] > 1)
 
