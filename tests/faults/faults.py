@@ -29,6 +29,7 @@ __all__ = ["FAULTS", "Fault", "Struck"]
 
 FULL_DISK = "No space left on device"
 MANY_AT_ONCE = 3  # kills of one sweep
+ACTORS_TOLERANCE = 1e-6
 SLEEP_S = 4.0  # of a machine: longer than any deadline of an impatient sweep
 
 
@@ -39,6 +40,9 @@ class Struck:
     really: bool  # while the sweep was at work, not after its end
     like: Command  # the uninterrupted run to compare with
     what: str = ""
+    tolerance: float = (
+        0.0  # of numbers: actors compute with other numbers of threads, which moves last digits
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,7 @@ def actor_killed(stage: Stage) -> Struck:
     struck = stage.strike_child(process, ACTOR)
     ended = stage.end(process)
     stage.expect(ended.code == 0, f"exit code {ended.code} without an actor: {ended.said[-900:]}")
-    return Struck(really=struck, like=like)
+    return Struck(really=struck, like=like, tolerance=ACTORS_TOLERANCE)
 
 
 def driver_of_actors_killed(stage: Stage) -> Struck:
@@ -210,7 +214,7 @@ def driver_of_actors_killed(stage: Stage) -> Struck:
     stage.at_random(process, like)
     killed = stage.kill(process)
     stage.sweep(replace(like, actors=stage.random.choice((0, 2))))
-    return Struck(really=killed, like=like)
+    return Struck(really=killed, like=like, tolerance=ACTORS_TOLERANCE)
 
 
 # Disks and files
@@ -313,7 +317,7 @@ def reads_fail(stage: Stage) -> Struck:
 
 def reads_hang(stage: Stage) -> Struck:
     """Some reads never come back, then all do."""
-    return _storage_that(stage, "hang", 0.08)
+    return _storage_that(stage, "hang", 0.12)
 
 
 def _storage_that(stage: Stage, kind: str, share: float) -> Struck:

@@ -71,7 +71,7 @@ def run_one(fault: Fault, index: int, seed: int, ground: Ground) -> Result:
     try:
         struck = fault.strike(stage)
         plain, _ = ground.plain(struck.like)
-        apart = compare(stage.out, plain)
+        apart = compare(stage.out, plain, struck.tolerance)
     except SweepError as error:  # a result that cannot be read is none
         stage.problems.append(str(error))
     finally:

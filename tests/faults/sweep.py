@@ -12,7 +12,7 @@ import hashlib
 import os
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -152,8 +152,9 @@ class FaultyFileSystem(LocalFileSystem):  # type: ignore[misc]
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        kind, seed, share = (os.environ.get(FAULTY) or "none 0 0").split()
-        self._kind, self._share, self._random = kind, float(share), Random(int(seed))
+        self._kind, self._seed, share = (os.environ.get(FAULTY) or "none 0 0").split()
+        self._share, self._random = float(share), Random(self._seed)
+        self._opened: Counter[str] = Counter()
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -161,9 +162,15 @@ class FaultyFileSystem(LocalFileSystem):  # type: ignore[misc]
 
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: object) -> object:
         file = super()._open(path, mode, block_size, **options)
-        if self._random.random() >= self._share:
-            return file
-        return _FaultyFile(file, self._kind)
+        self._opened[path] += 1
+        return _FaultyFile(file, self._kind) if self._is_struck(path) else file
+
+    def _is_struck(self, path: str) -> bool:
+        if self._kind != "hang":
+            return self._random.random() < self._share
+        # It is tried again, so it hangs each time: from the first on, or once the header is read.
+        fate = Random(f"{self._seed}/{path}").random()
+        return fate < self._share and (fate < self._share / 2 or self._opened[path] > 1)
 
 
 class _FaultyFile:

@@ -122,6 +122,15 @@ def test_the_judge_notices_another_score(out, plain):
     assert compare(out, plain).differing == 2  # one that should be there, one that should not
 
 
+def test_with_a_tolerance_last_digits_may_differ_and_no_others(out, plain):
+    rewritten(out, "lesions", lambda rows: [row | {"malignancy": row["malignancy"] + 1e-7} for row in rows])
+    assert compare(out, plain).differing > 0
+    assert compare(out, plain, 1e-6).differing == 0
+
+    rewritten(out, "lesions", lambda rows: [rows[0] | {"malignancy": 0.5}, *rows[1:]])
+    assert compare(out, plain, 1e-6).differing == 1
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [

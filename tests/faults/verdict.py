@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from mammosweep.run.status import State, status
 
 __all__ = ["Compared", "compare", "rows_by_exam"]
 
+Row = dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -27,8 +30,8 @@ class Compared:
     others: tuple[str, ...] = field(default=())  # whatever else is not as it should be, a sentence each
 
 
-def compare(out: Path, plain: Path) -> Compared:
-    """Hold a sweep's folder against an uninterrupted run's."""
+def compare(out: Path, plain: Path, tolerance: float = 0.0) -> Compared:
+    """Hold a sweep's folder against an uninterrupted run's; numbers may differ by the tolerance."""
     found, expected = _tables(out), _tables(plain)
     lost = duplicated = 0
     for name, key in (("exams", "exam_id"), ("images", "path")):
@@ -38,7 +41,7 @@ def compare(out: Path, plain: Path) -> Compared:
         duplicated += sum(number - 1 for number in rows.values()) + len(set(rows) - wanted)
     committed = Counter((exam.exam_digest, part.identity) for part in read_parts(out) for exam in part.exams)
     duplicated += sum(number - 1 for number in committed.values())
-    differing = sum(_differing(found[name], expected[name]) for name in TABLES)
+    differing = sum(_differing(found[name], expected[name], tolerance) for name in TABLES)
     return Compared(lost, duplicated, differing, tuple(_others(out, plain)))
 
 
@@ -51,13 +54,28 @@ def rows_by_exam(out: Path) -> dict[str, list[str]]:
     return rows
 
 
-def _tables(out: Path) -> dict[str, list[dict[str, Any]]]:
+def _tables(out: Path) -> dict[str, list[Row]]:
     return {name: read_table(out, name).to_pylist() for name in TABLES}
 
 
-def _differing(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> int:
+def _differing(found: list[Row], expected: list[Row], tolerance: float) -> int:
+    if tolerance and len(found) == len(expected):  # tables are sorted by keys that are no measured numbers
+        return sum(not _near(one, other, tolerance) for one, other in zip(found, expected, strict=True))
     left, right = Counter(map(str, found)), Counter(map(str, expected))
     return (left - right).total() + (right - left).total()
+
+
+def _near(one: Any, other: Any, tolerance: float) -> bool:
+    """Equal, but for numbers in it, however deep."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_near(one[k], other[k], tolerance) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(
+            _near(*pair, tolerance) for pair in zip(one, other, strict=True)
+        )
+    return bool(one == other)
 
 
 def _others(out: Path, plain: Path) -> list[str]:
