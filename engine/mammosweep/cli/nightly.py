@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from mammosweep.cli.options import DEFAULTS, ConfigFile, Manifest, Source, overridden_settings
+from mammosweep.cli.options import (
+    DEFAULTS,
+    ConfigFile,
+    LogOption,
+    Manifest,
+    MetricsOption,
+    Source,
+    UntilOption,
+    overridden_settings,
+)
 from mammosweep.cli.saying import FAILED, UNUSABLE, said, tell
 from mammosweep.config import Device
+from mammosweep.run.stop import Stop, SweepStopped, on_sigterm
+from mammosweep.run.terms import Terms
+from mammosweep.run.watching import watching
 
 if TYPE_CHECKING:
     from mammosweep.run.nightly import NightSummary
@@ -54,6 +67,9 @@ def nightly(
         ),
     ] = None,
     config: ConfigFile = None,
+    until: UntilOption = None,
+    log: LogOption = None,
+    metrics: MetricsOption = None,
 ) -> None:
     """Sweep what is new in SOURCE and publish the worklist for the morning.
 
@@ -61,22 +77,42 @@ def nightly(
     then by falling score, each with its patient's earlier scores. Left out, and counted: exams read, earlier
     exams of a patient with a later round, exams gone from the source. It replaces the last worklist at once
     or not at all. Exit codes: 0 published; 1 failed after work began; 2 settings, bundle, source or a folder
-    unusable, or another night under way. With 1 and 2 the last worklist stays.
+    unusable, or another night under way. With 1 and 2 the last worklist stays; so it does where the night
+    was stopped (SIGTERM, --until), which exits with 0: the next night goes on from there.
     """
     from mammosweep.run.nightly import NightSettings, prepare_night
-    from mammosweep.run.progress import watch
+    from mammosweep.run.progress import silent
+    from mammosweep.run.progress import watch as bar
 
-    with said(UNUSABLE), watch(Console(stderr=True)) as progress:
+    with said(UNUSABLE):
         settings = NightSettings(state=state, out=out, days=days, read=read, keep=keep)
         sweep_settings = overridden_settings(config, device, None, chunk_exams)
-        with prepare_night(
-            source, settings, manifest=manifest, bundle=bundle, config=sweep_settings, progress=progress
-        ) as night:
-            with said(FAILED):
+        stop = Stop.at(until)
+    try:
+        with (
+            on_sigterm(stop),
+            said(UNUSABLE),
+            watching(log, metrics) as watch,
+            said(UNUSABLE, watch.ended),
+            nullcontext(silent) if log else bar(Console(stderr=True)) as progress,
+            prepare_night(
+                source,
+                settings,
+                manifest=manifest,
+                bundle=bundle,
+                config=sweep_settings,
+                progress=progress,
+                terms=Terms(stop=stop, tell=watch.tell),
+            ) as night,
+        ):
+            with said(FAILED, watch.ended):
                 night.sweep()
             night.check_source()
-            with said(FAILED):
+            with said(FAILED, watch.ended):
                 summary = night.publish()
+    except SweepStopped as stopped:
+        tell(f"{stopped}; nothing was published, the last worklist stays")
+        return
     _tell(summary)
 
 

@@ -29,12 +29,13 @@ from mammosweep.run.arrivals import ARRIVALS_FILE, Arrivals, Night, Window, open
 from mammosweep.run.begun import read_begun
 from mammosweep.run.counts import Counts
 from mammosweep.run.ledger import is_locked
-from mammosweep.run.local import LoadScreener, LocalSweep, SweepSummary, prepare
+from mammosweep.run.local import NO_TERMS, LoadScreener, LocalSweep, SweepSummary, prepare
 from mammosweep.run.marks import check_marks, read_marks
 from mammosweep.run.night_tables import exam_rows, seen_exams
 from mammosweep.run.progress import Progress, silent
 from mammosweep.run.publish import CURRENT, NIGHTS, check_writable, publish
 from mammosweep.run.status import finished_run
+from mammosweep.run.terms import Terms
 
 __all__ = ["NightSettings", "NightSummary", "Nightly", "prepare_night"]
 
@@ -83,6 +84,7 @@ def prepare_night(
     progress: Progress = silent,
     now: datetime | None = None,
     load: LoadScreener | None = None,
+    terms: Terms = NO_TERMS,
 ) -> Iterator[Nightly]:
     """Check everything that can be wrong before work begins, and hold the state's lock meanwhile.
 
@@ -95,12 +97,14 @@ def prepare_night(
         progress: as in `sweep_to`.
         now: the moment that the night begins, aware; its date is the night's. Else the clock's.
         load: makes the screener; the pipeline's own where none is given.
+        terms: when to stop, and who watches; a night is about the whole source.
 
     Raises:
         ConfigError: the settings, the bundle, the list of exams read or a folder cannot be used.
         SourceError: the source cannot be read, or is empty and was not.
         DeviceError: the machine lacks the device asked for.
         LedgerError: another night is being made in the same state.
+        SweepStopped: a stop was asked for while headers were read.
     """
     at = now or datetime.now().astimezone()
     _check_apart(source, settings)
@@ -113,7 +117,7 @@ def prepare_night(
             f"another night is being made in {settings.state}; wait for it (mammosweep status shows how far "
             "it is): the last worklist stays published"
         )
-    with prepare(settings.state, source, manifest, bundle, config, progress, load) as sweep:
+    with prepare(settings.state, source, manifest, bundle, config, progress, load, terms) as sweep:
         yield Nightly(sweep, settings, at)
 
 
@@ -131,6 +135,7 @@ class Nightly:
 
         Raises:
             LedgerError: the state cannot be written, or the counts do not add up.
+            SweepStopped: it was asked for; nothing must be published.
         """
         self._swept = self._sweep.run()
 
