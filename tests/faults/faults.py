@@ -131,7 +131,7 @@ def machine_sleeps(stage: Stage) -> Struck:
     """Driver and workers are stopped for longer than any deadline, and go on."""
     command = stage.command()
     process = stage.start(replace(command, impatient=True))
-    struck = stage.at_random(process, command)
+    struck = stage.at_random(process, command, before=5)
     family = [process, *stage.children(process, DECODE_WORKER)]
     for one in family:
         one.send_signal(signal.SIGSTOP)
@@ -164,7 +164,7 @@ def decode_worker_killed(stage: Stage) -> Struck:
     """Kill -9 of a decode worker, idle, at work or starting: nothing is lost, without another run."""
     command = stage.command()
     process = stage.start(command)
-    stage.at_random(process, command)
+    stage.at_random(process, command, before=5)  # the last exams are decoded long before their parts
     struck = stage.strike_child(process, DECODE_WORKER)
     stage.expect(stage.end(process).code == 0, "the sweep did not survive its worker")
     return Struck(really=struck, like=command)
@@ -355,7 +355,7 @@ def bundle_file_altered(stage: Stage) -> Struck:
     process = stage.start(command)
     stage.until(process, (stage.out / ".lock").exists)
     is_killed = stage.random.random() < 0.5
-    stage.at_random(process, stage.command())
+    stage.at_random(process, stage.command(), before=5)
     struck = process.poll() is None
     weights = own / stage.random.choice(["detector.safetensors", "lesion.safetensors", "decision.ubj"])
     original = weights.read_bytes()

@@ -124,7 +124,7 @@ class Stage:
         """
         plain, span_s = self.ground.plain(command)
         chunks = len(list(plain.glob("parts/*")))
-        parts = self.random.randrange(before or chunks)
+        parts = self.random.randrange(min(before or chunks, chunks))
         begun = self.until(process, lambda: (self.out / ".lock").exists() and self.parts() >= parts)
         return begun and self.pause(process, self.random.uniform(0.0, 0.8) * span_s / (chunks + 2))
 
