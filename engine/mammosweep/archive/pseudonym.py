@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import secrets
@@ -29,8 +28,8 @@ class Pseudonym:
 
     def __call__(self, patient_id: str) -> str:
         """First 16 hex digits of HMAC-SHA256 of the identifier (RFC 2104)."""
-        digest = hmac.new(self.key, patient_id.encode("utf-8", "surrogatepass"), hashlib.sha256)
-        return digest.hexdigest()[:SHOWN_DIGITS]
+        digest = hmac.digest(self.key, patient_id.encode("utf-8", "surrogatepass"), "sha256")
+        return digest.hex()[:SHOWN_DIGITS]
 
 
 def load_pseudonym(config: ArchiveConfig) -> Pseudonym:
