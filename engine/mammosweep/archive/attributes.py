@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from mammosweep.archive.plain import PADDING
 from mammosweep.archive.values import Header
@@ -94,7 +94,15 @@ def integer(dataset: Attributes, keyword: str) -> int | None:
     raise _malformed(keyword, "one whole number")
 
 
-def items(dataset: Attributes, keyword: str) -> list[Attributes]:
+@overload
+def items(dataset: Dataset, keyword: str) -> list[Dataset]: ...
+
+
+@overload
+def items(dataset: Attributes, keyword: str) -> list[Attributes]: ...
+
+
+def items(dataset: Attributes, keyword: str) -> list[Any]:
     """The items of a sequence; an empty list where it is missing or empty."""
     found = _values(dataset, keyword)
     if not found or isinstance(found[0], Header):
@@ -107,7 +115,7 @@ def items(dataset: Attributes, keyword: str) -> list[Attributes]:
 
 
 def _values(dataset: Attributes, keyword: str) -> list[Any]:
-    if type(dataset) is Header:
+    if isinstance(dataset, Header):
         try:
             return dataset.values(keyword)
         except UnusualError:

@@ -147,6 +147,7 @@ class _FileReader:
         try:
             for check in CHECKS:
                 check(case)
+            _check_view(case, described)
         except HeaderError as error:
             return refused(described, error.reason, str(error))
         return described
@@ -236,10 +237,14 @@ def _overrides(case: HeaderCase) -> bool:
     return case.row is not SAYS_NOTHING and case.row.says_something
 
 
-def _check_view(case: HeaderCase) -> None:
-    view_identity.read_laterality(case)
-    view_identity.read_view(case)
-    view_identity.check_spacing(view_identity.read_spacing(case), case.config)
+def _check_view(case: HeaderCase, described: ImageRecord) -> None:
+    """Side, projection and millimetres are known; where one is not, reading it again says why."""
+    spacing_mm = described.spacing_mm
+    if described.laterality is None or described.view_position is None or spacing_mm is None:
+        view_identity.read_laterality(case)
+        view_identity.read_view(case)
+        spacing_mm = view_identity.read_spacing(case)
+    view_identity.check_spacing(spacing_mm, case.config)
 
 
 LOSSY_SYNTAXES = frozenset({LOSSY_JPEG_8_BIT, LOSSY_JPEG_12_BIT})
@@ -260,9 +265,11 @@ CHECKS: tuple[Callable[[HeaderCase], None], ...] = (
     pixel_module.check_sign,
     pixel_module.check_window,
     view_identity.check_policy,
-    _check_view,
 )
-"""The first that fails gives the reason: the file's structure, then its pixels, then what it shows."""
+"""The first that fails gives the reason: the file's structure, then its pixels, then what it shows.
+
+`_check_view` comes after them.
+"""
 
 FLAGS: dict[Flag, Callable[[HeaderCase], bool]] = {
     Flag.CHARACTER_SET_UNKNOWN: identity.has_unknown_character_set,

@@ -42,7 +42,10 @@ def _text(value: str) -> Plain:
 
 def _number(value: str) -> Plain:
     """DS: whether it is a number is seen when it is used as one."""
-    return _text(value.strip())
+    text = value.strip().rstrip(" \0")
+    if not text.isascii() or not text.isprintable():
+        return None
+    return text.split("\\") if "\\" in text else text
 
 
 def _integer(value: str) -> Plain:

@@ -70,7 +70,7 @@ def _names(attributes: Mapping[str, Attribute], *misplaced: int) -> dict[int, st
 
 NAMES = _names(WANTED) | dict.fromkeys(map(_swapped, PIXEL_TAGS), PIXELS)
 NAMES_IN_ITEMS = _names(ITEM_ATTRIBUTES, 0x00080005)  # where an item has a character set of its own
-VR_OF = {keyword: attribute.vr.encode() for keyword, attribute in (WANTED | ITEM_ATTRIBUTES).items()}
+VR_OF = {keyword: attribute.vr.encode() for keyword, attribute in {**WANTED, **ITEM_ATTRIBUTES}.items()}
 """For implicit VR."""
 SEQUENCES = frozenset(keyword for keyword, vr in VR_OF.items() if vr == b"SQ")
 
