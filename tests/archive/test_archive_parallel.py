@@ -72,7 +72,7 @@ def test_a_file_that_processes_die_of_costs_itself_alone(folder, tmp_path, monke
 @pytest.mark.parametrize(
     ("workers", "most"), [(1, BATCH_FILES), (2, (2 * BATCHES_UNDER_WAY + 1) * BATCH_FILES)]
 )
-def test_jobs_are_taken_as_they_are_needed(folder, monkeypatch, workers, most):
+def test_jobs_are_taken_as_they_are_needed(folder, monkeypatch, workers, batches):
     monkeypatch.setattr(parallel, "SECONDS_BEFORE_PROCESSES", 0)
     source = FolderSource(folder)
     taken = []

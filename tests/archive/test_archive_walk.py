@@ -115,6 +115,15 @@ def test_headers_with_changed_bytes_are_read_alike(corpus):
             check_alike(bytes(data))
 
 
+@pytest.mark.parametrize("vr", [b"OW", b"UN", b"US", b"SQ", b"O\xc2", b" B", b"\0\0", b"ZZ"], ids=repr)
+def test_pixels_of_whatever_vr_are_read_alike(corpus, vr):
+    for seed in corpus:
+        data = bytearray(seed.file())
+        at = len(seed.meta) + len(seed.header) + 4
+        data[at : at + 2] = vr
+        check_alike(bytes(data))
+
+
 @pytest.mark.parametrize("keep", [0.01, 0.02, 0.03, 0.05, 0.1, 0.5, 0.99])
 def test_files_that_end_too_soon_are_read_alike(corpus, keep):
     for seed in corpus:

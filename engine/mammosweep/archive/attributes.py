@@ -67,6 +67,10 @@ def floats(dataset: Attributes, keyword: str) -> list[float]:
         HeaderError: HEADER_MALFORMED, a value is no number.
     """
     try:
+        if type(dataset) is Header:
+            found = dataset.found.get(keyword, "")
+            if type(found) is str:
+                return [float(found)] if found else []
         return [float(value) for value in _values(dataset, keyword)]
     except (TypeError, ValueError, OverflowError):
         raise _malformed(keyword, "numbers") from None
@@ -104,6 +108,8 @@ def items(dataset: Attributes, keyword: str) -> list[Attributes]: ...
 
 def items(dataset: Attributes, keyword: str) -> list[Any]:
     """The items of a sequence; an empty list where it is missing or empty."""
+    if type(dataset) is Header and keyword not in dataset.found:
+        return []
     found = _values(dataset, keyword)
     if not found or isinstance(found[0], Header):
         return found

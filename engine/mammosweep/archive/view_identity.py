@@ -123,12 +123,12 @@ def read_laterality(case: HeaderCase) -> Laterality:
     values = set(found.values())
     if "B" in values:
         raise HeaderError(
-            Reason.BOTH_BREASTS, f"{next(iter(found))} is 'B', both breasts; expected 'L' or 'R'"
+            Reason.BOTH_BREASTS, f"{named(next(iter(found)))} is 'B', both breasts; expected 'L' or 'R'"
         )
     if values == {"L", "R"}:
         raise HeaderError(
             Reason.LATERALITY_CONFLICT,
-            ", but ".join(f"{name} is {side!r}" for name, side in found.items())
+            ", but ".join(f"{named(keyword)} is {side!r}" for keyword, side in found.items())
             + "; say which is right in a manifest",
         )
     if values not in ({"L"}, {"R"}):
@@ -143,7 +143,7 @@ def _sides(dataset: Attributes) -> dict[str, str]:
     for group in items(dataset, "SharedFunctionalGroupsSequence"):
         for anatomy in items(group, "FrameAnatomySequence"):
             sides["FrameLaterality"] = text(anatomy, "FrameLaterality")
-    return {named(keyword): side for keyword, side in sides.items() if side in SIDES}
+    return {keyword: side for keyword, side in sides.items() if side in SIDES}
 
 
 def read_view(case: HeaderCase) -> Position:

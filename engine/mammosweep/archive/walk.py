@@ -138,36 +138,22 @@ def _uid(vr: bytes, value: bytes) -> str:
     return plain.decode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What the first six bytes of an explicitly written element, tag and VR, say of it."""
-
-    is_stepped_over: bool  # and its length has two bytes, as most have
-    keyword: str | None
-    convert: Convert | None
-    is_private: bool
+# What the first six bytes of explicitly written elements, tag and VR, were found to be: an archive repeats
+# them. Those in `_steps` are stepped over, and have the two bytes of length that most have.
+_steps: dict[bytes, bool] = {}  # whether it is private
+_kept: dict[bytes, tuple[str, Convert]] = {}
 
 
-_kinds: dict[bytes, _Kind] = {}
-
-
-def _kind_of(head: bytes) -> _Kind:
-    """Learn a tag and VR; it is remembered, since an archive's files have the same."""
+def _learn(head: bytes) -> None:
+    """Remember a tag and VR, unless it is of the kinds that are rare."""
     tag, vr = _long(head)[0], head[4:]
-    if vr not in VRS:
-        raise UnusualError
-    is_short, is_private = vr in SHORT_VRS, bool(tag & 1)  # the number of a private group is odd
-    keyword = NAMES.get(tag)
-    is_plain = is_short and keyword in VR_OF and keyword not in SEQUENCES
-    kind = _Kind(
-        is_stepped_over=is_short and keyword is None,
-        keyword=keyword,
-        convert=CONVERTERS.get(vr) if is_plain else None,
-        is_private=is_private,
-    )
-    if len(_kinds) < MAX_KINDS:
-        _kinds[head] = kind
-    return kind
+    keyword, convert = NAMES.get(tag), CONVERTERS.get(vr)
+    if vr not in SHORT_VRS or len(_steps) + len(_kept) > MAX_KINDS:
+        return
+    if keyword is None:
+        _steps[head] = bool(tag & 1)  # the number of a private group is odd
+    elif convert is not None and keyword in VR_OF and keyword not in SEQUENCES:
+        _kept[head] = keyword, convert
 
 
 def _explicit(data: bytes, at: int) -> tuple[Found, int, int]:
@@ -175,25 +161,31 @@ def _explicit(data: bytes, at: int) -> tuple[Found, int, int]:
     found: Found = {}
     num_private = 0
     text = data.decode("latin-1")
+    head_of, step_of, kept_of = _head, _steps.get, _kept.get  # in a loop that takes a third of all time
     while True:
-        head, length = _head(data, at)
-        kind = _kinds.get(head) or _kind_of(head)
-        if kind.is_stepped_over:
+        head, length = head_of(data, at)
+        is_private = step_of(head)
+        if is_private is not None:
             at += 8 + length
-            num_private += kind.is_private
-        elif kind.convert is not None:
-            assert kind.keyword is not None
+            num_private += is_private
+            continue
+        kept = kept_of(head)
+        if kept is not None:
+            keyword, convert = kept
             value, at = at + 8, at + 8 + length
-            plain = kind.convert(text[value:at]) if length else []
-            found[kind.keyword] = Span(head[4:], value, at, False) if plain is None else plain
-        elif kind.keyword == PIXELS:
+            plain = convert(text[value:at]) if length else []
+            found[keyword] = Span(head[4:], value, at, False) if plain is None else plain
+            continue
+        tag = _long(head)[0]
+        name = NAMES.get(tag)
+        if name == PIXELS:
             return found, at, num_private
-        else:
-            place = _explicit_place(data, at, depth=0)
-            at = place[2]
-            num_private += kind.is_private
-            if kind.keyword is not None:
-                found[kind.keyword] = _value(kind.keyword, place, text[place[1] : at])
+        _learn(head)
+        place = _explicit_place(data, at, depth=0)
+        at = place[2]
+        num_private += tag & 1
+        if name is not None:
+            found[name] = _value(name, place, text[place[1] : at])
 
 
 def _explicit_place(data: bytes, at: int, *, depth: int) -> Place:
@@ -269,6 +261,8 @@ def _pixels(data: bytes, at: int, *, is_implicit: bool) -> tuple[int, str | None
         return _swapped(tag), None, length, at + 8
     head, length = _head(data, at)
     tag, vr = _swapped(_long(head)[0]), head[4:]
+    if vr not in VRS:
+        raise UnusualError
     if vr in LONG_VRS:
         return tag, vr.decode("ascii"), _long(data, at + 8)[0], at + 12
     return tag, vr.decode("ascii"), length, at + 8
