@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mammosweep.archive import Catalog, index, read_catalog, write_catalog
+from mammosweep.archive import Catalog, index, parallel, read_catalog, write_catalog
 from mammosweep.archive.catalog_file import TableGroups
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import ConfigError, Flag, Reason, SourceError
@@ -71,7 +71,8 @@ def test_a_single_file_is_indexed_by_itself(archive, tmp_path):
     assert [exam.exam_id for exam in catalog.exams()] == ["e7"]
 
 
-def test_processes_give_what_one_process_gives(films, tmp_path):
+def test_processes_give_what_one_process_gives(films, tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "SECONDS_BEFORE_PROCESSES", 0)
     for number in range(1, 211):
         films.save(films.mammogram(study=f"1.2.{number % 50}", number=number), tmp_path / f"{number}.dcm")
     (tmp_path / "junk").write_bytes(b"junk")
@@ -84,13 +85,14 @@ def test_processes_give_what_one_process_gives(films, tmp_path):
 
 
 def test_three_lines_without_a_main_guard_read_many_files_once(tmp_path):
-    for number in range(201):  # more than one process reads
+    for number in range(201):
         (tmp_path / f"films{number}").write_bytes(b"no film")
     script = tmp_path / "three_lines.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from mammosweep.archive import index\n"
+        "from mammosweep.archive import index, parallel\n"
         "from mammosweep.config import ArchiveConfig\n"
+        "parallel.SECONDS_BEFORE_PROCESSES = 0\n"
         f"print(len(index(Path({str(tmp_path)!r}), config=ArchiveConfig(workers=2)).records))\n"
     )
 

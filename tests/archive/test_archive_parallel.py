@@ -1,98 +1,90 @@
-"""Header processes that die: of a file, or because somebody ended them."""
+"""Headers read by several processes: in order, few at a time, and whatever one of them dies of."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
+from importlib import import_module
+from itertools import islice
 
 import pytest
 
 from mammosweep.archive import parallel
-from mammosweep.archive.parallel import (
-    BATCH_FILES,
-    IN_FLIGHT,
-    MIN_FILES_FOR_PROCESSES,
-    HeaderReader,
-    read_all,
-)
-from mammosweep.archive.source import FileEntry, open_source
+from mammosweep.archive.parallel import BATCH_FILES, BATCHES_UNDER_WAY, HeaderReader, read_all
+from mammosweep.archive.source import FolderSource
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import Reason
 
-WORKERS = 2
-NUM_FILES = MIN_FILES_FOR_PROCESSES + 3 * BATCH_FILES
+NUM_FILES = 200
+DEADLY_SOURCE = """
+import os
+from mammosweep.archive.source import FolderSource
 
-
-@dataclass(frozen=True, slots=True)
-class DeadlyReader(HeaderReader):
-    """Its process dies over one file; where ``once`` names a file, only until that is there."""
-
-    deadly: str = ""
-    once: str = ""
-
-    def __call__(self, jobs):
-        if any(entry.path == self.deadly for entry, _ in jobs) and not Path(self.once).is_file():
-            if self.once:
-                Path(self.once).touch()
+class DeadlySource(FolderSource):
+    def open(self, path):
+        if path == "070":
             os._exit(9)
-        return HeaderReader.__call__(self, jobs)
+        return super().open(path)
+"""
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Files that are no images: their rows say so, which is enough to tell that they were read."""
-    folder = tmp_path / "files"
-    folder.mkdir()
+    """Many files that are no images."""
     for number in range(NUM_FILES):
-        (folder / f"{number:04}").write_text("not a mammogram")
-    return folder
+        (tmp_path / f"many/{number:03}").parent.mkdir(exist_ok=True)
+        (tmp_path / f"many/{number:03}").write_bytes(b"no film")
+    return tmp_path / "many"
 
 
-@pytest.fixture
-def reader(folder):
-    config = ArchiveConfig(workers=WORKERS)
-
-    def made(**deadly):
-        return DeadlyReader(source=open_source(folder, config=config), config=config, key=b"key", **deadly)
-
-    return made
+def jobs_of(source):
+    return ((entry, None) for entry in source.entries())
 
 
-def jobs(folder):
-    for path in sorted(folder.iterdir()):
-        status = path.stat()
-        yield FileEntry(path.name, status.st_size, status.st_mtime_ns), None
+def reader_of(source, workers=2):
+    return HeaderReader(source, ArchiveConfig(workers=workers), b"key")
 
 
-def test_a_file_that_costs_every_process_is_found_and_costs_no_other(reader, folder, monkeypatch):
-    pools, pool = [], parallel._pool
-    monkeypatch.setattr(parallel, "_pool", lambda workers: pools.append(workers) or pool(workers))
+@pytest.mark.parametrize("seconds", [0, 0.001, 60], ids=["in processes", "in both", "here"])
+def test_records_come_in_the_order_of_the_files(folder, monkeypatch, seconds):
+    monkeypatch.setattr(parallel, "SECONDS_BEFORE_PROCESSES", seconds)
+    source = FolderSource(folder)
 
-    records = list(read_all(reader(deadly="0100"), jobs(folder)))
+    found = [(record.path, record.reason) for record in read_all(reader_of(source), jobs_of(source))]
 
-    assert [record.path for record in records] == [entry.path for entry, _ in jobs(folder)]
-    reasons = {record.path: record.reason for record in records}
-    assert reasons.pop("0100") is Reason.READ_FAILED
-    assert set(reasons.values()) == {Reason.NOT_DICOM}
-    assert "died, and so did another" in records[100].message
-    assert len(pools) < BATCH_FILES / 2  # not one for each file in danger
+    assert found == [(f"{number:03}", Reason.NOT_DICOM) for number in range(NUM_FILES)]
 
 
-def test_a_process_that_is_ended_by_chance_costs_no_file(reader, folder, tmp_path):
-    records = list(read_all(reader(deadly="0100", once=str(tmp_path / "died")), jobs(folder)))
+def test_a_file_that_processes_die_of_costs_itself_alone(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "SECONDS_BEFORE_PROCESSES", 0)
+    monkeypatch.setattr(parallel, "BATCH_FILES", 8)
+    monkeypatch.setattr(parallel, "BATCHES_UNDER_WAY", 2)
+    (tmp_path / "deadly.py").write_text(DEADLY_SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    source = import_module("deadly").DeadlySource(folder)
 
-    assert (tmp_path / "died").exists()
-    assert [record.path for record in records] == [entry.path for entry, _ in jobs(folder)]
-    assert {record.reason for record in records} == {Reason.NOT_DICOM}
+    records = list(read_all(reader_of(source), jobs_of(source)))
+
+    assert [record.path for record in records] == [f"{number:03}" for number in range(NUM_FILES)]
+    (lost,) = (record for record in records if record.reason is not Reason.NOT_DICOM)
+    assert (lost.path, lost.reason) == ("070", Reason.READ_FAILED)
+    assert "the process that read its header died" in lost.message
 
 
-def test_jobs_are_taken_as_they_are_needed(reader, folder):
+@pytest.mark.parametrize(
+    ("workers", "most"), [(1, BATCH_FILES), (2, (2 * BATCHES_UNDER_WAY + 1) * BATCH_FILES)]
+)
+def test_jobs_are_taken_as_they_are_needed(folder, monkeypatch, workers, most):
+    monkeypatch.setattr(parallel, "SECONDS_BEFORE_PROCESSES", 0)
+    source = FolderSource(folder)
     taken = []
-    endless = (taken.append(1) or job for _ in range(1000) for job in jobs(folder))
 
-    records = read_all(reader(), endless)
-    next(records)
+    def without_end():
+        while True:
+            for job in jobs_of(source):
+                taken.append(job)
+                yield job
+
+    records = read_all(reader_of(source, workers), without_end())
+
+    assert len(list(islice(records, 10))) == 10
+    assert len(taken) <= most
     records.close()
-
-    assert len(taken) <= MIN_FILES_FOR_PROCESSES + (IN_FLIGHT * WORKERS + 1) * BATCH_FILES

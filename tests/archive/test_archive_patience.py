@@ -18,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mammosweep.archive import index, patience
-from mammosweep.archive.parallel import MIN_FILES_FOR_PROCESSES
 from mammosweep.archive.patience import each_within, num_left_behind, within
 from mammosweep.archive.source import FolderSource
 from mammosweep.config import ArchiveConfig
@@ -116,7 +115,8 @@ def test_12_an_open_that_hangs_costs_its_file_after_a_second_try(archive, storag
     assert time.monotonic() - start < 5
 
 
-def test_12_a_read_that_hangs_in_the_middle_costs_its_file(archive, storage_answers):
+def test_12_a_read_that_hangs_in_the_middle_costs_its_file(films, archive, storage_answers):
+    films.save(films.mammogram("R", "CC", ImageComments="long" * 9000), archive / HUNG)
     source = Spoilt(archive, lambda path: Spy(path, storage_answers.wait, after=100))
 
     check_only_one_lost(index(source, config=IMPATIENT), Reason.READ_TIMEOUT, "did not answer")
@@ -206,7 +206,8 @@ def test_12_what_hung_is_tried_again_by_the_next_index(archive, storage_answers)
     assert {record.reason for record in again.records} == {None}
 
 
-def test_an_input_output_error_is_the_storages_and_not_the_files(archive):
+def test_an_input_output_error_is_the_storages_and_not_the_files(films, archive):
+    films.save(films.mammogram("R", "CC", ImageComments="long" * 9000), archive / HUNG)
     source = Spoilt(archive, lambda path: Spy(path, failing(errno.EIO), after=100))
 
     check_only_one_lost(
@@ -389,7 +390,7 @@ def test_a_process_ends_though_reads_hang(tmp_path):
 
 
 def test_12_header_processes_end_though_reads_hang_in_them(films, tmp_path):
-    for number in range(MIN_FILES_FOR_PROCESSES + 1):
+    for number in range(201):
         films.save(films.mammogram(study=f"1.2.{number}", number=number), tmp_path / f"many/{number}.dcm")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "trusting.py").write_text(
@@ -401,8 +402,9 @@ def test_12_header_processes_end_though_reads_hang_in_them(films, tmp_path):
     program = (
         "from pathlib import Path\n"
         "from trusting import TrustingSource\n"
-        "from mammosweep.archive import index\n"
+        "from mammosweep.archive import index, parallel\n"
         "from mammosweep.config import ArchiveConfig\n"
+        "parallel.SECONDS_BEFORE_PROCESSES = 0\n"
         f"source = TrustingSource(Path({str(tmp_path / 'many')!r}))\n"
         "records = index(source, config=ArchiveConfig(workers=2, read_deadline_s=0.5)).records\n"
         "print([(record.path, str(record.reason)) for record in records if record.reason])\n"

@@ -11,8 +11,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from mammosweep.archive import index, read_catalog, write_catalog
-from mammosweep.archive.parallel import MIN_FILES_FOR_PROCESSES
+from mammosweep.archive import index, parallel, read_catalog, write_catalog
 from mammosweep.archive.source import FolderSource, is_for_every_process, open_source
 from mammosweep.archive.storage import FsspecSource, _state
 from mammosweep.config import ArchiveConfig
@@ -257,9 +256,10 @@ def test_other_processes_read_what_they_can_open_themselves(archive, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["memory", "zip"])
-def test_processes_give_what_one_process_gives(films, tmp_path, name):
+def test_processes_give_what_one_process_gives(films, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(parallel, "SECONDS_BEFORE_PROCESSES", 0)
     root = tmp_path / "many"
-    for number in range(MIN_FILES_FOR_PROCESSES + 10):
+    for number in range(210):
         films.save(films.mammogram(study=f"1.2.{number % 50}", number=number), root / f"{number}.dcm")
     url = STORAGES[name](root, tmp_path)
 

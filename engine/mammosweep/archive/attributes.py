@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from pydicom.datadict import dictionary_description, tag_for_keyword
-from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-
+from mammosweep.archive.plain import PADDING
+from mammosweep.archive.values import Header
+from mammosweep.archive.walk import UnusualError
 from mammosweep.errors import HeaderError, Reason
 
-__all__ = ["floats", "integer", "items", "named", "shown", "text", "words"]
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+__all__ = ["Attributes", "as_dataset", "floats", "integer", "items", "named", "shown", "text", "words"]
+
+Attributes: TypeAlias = "Header | Dataset"
+"""A data set, or an item of a sequence in one."""
 
 
+@cache
 def named(keyword: str) -> str:
     """An attribute's name and tag.
 
     >>> named("Rows")
     'Rows (0028,0010)'
     """
+    from pydicom.datadict import dictionary_description, tag_for_keyword  # of all of DICOM
+
     tag = tag_for_keyword(keyword)
     assert tag is not None, keyword
     return f"{dictionary_description(tag)} ({tag >> 16:04X},{tag & 0xFFFF:04X})"
@@ -32,34 +41,51 @@ def shown(value: str, known: Collection[str]) -> str:
     return repr(value) if value in known else "a word that is not defined"
 
 
-def words(dataset: Dataset, keyword: str) -> list[str]:
+def as_dataset(attributes: Attributes) -> Dataset:
+    """The same as pydicom reads it."""
+    return attributes.dataset if isinstance(attributes, Header) else attributes
+
+
+def words(dataset: Attributes, keyword: str) -> list[str]:
     """Every value as text, stripped; an empty list where the attribute is missing or empty."""
-    return [word.strip("\0 \t\r\n") for word in map(str, _values(dataset, keyword))]
+    return [str(value).strip(PADDING) for value in _values(dataset, keyword)]
 
 
-def text(dataset: Dataset, keyword: str) -> str:
+def text(dataset: Attributes, keyword: str) -> str:
     """The only value as text, several joined by backslashes; empty where it is missing or empty."""
+    if type(dataset) is Header:
+        found = dataset.found.get(keyword, "")
+        if type(found) is str:  # as most are
+            return found
     return "\\".join(words(dataset, keyword))
 
 
-def floats(dataset: Dataset, keyword: str) -> list[float]:
+def floats(dataset: Attributes, keyword: str) -> list[float]:
     """Every value as a number; not-a-number and infinity come through.
 
     Raises:
         HeaderError: HEADER_MALFORMED, a value is no number.
     """
     try:
+        if type(dataset) is Header:
+            found = dataset.found.get(keyword, "")
+            if type(found) is str:
+                return [float(found)] if found else []
         return [float(value) for value in _values(dataset, keyword)]
     except (TypeError, ValueError, OverflowError):
         raise _malformed(keyword, "numbers") from None
 
 
-def integer(dataset: Dataset, keyword: str) -> int | None:
+def integer(dataset: Attributes, keyword: str) -> int | None:
     """The only value as a whole number; None where the attribute is missing or empty.
 
     Raises:
         HeaderError: HEADER_MALFORMED, there are several values, or it is no whole number.
     """
+    if type(dataset) is Header:
+        found = dataset.found.get(keyword)
+        if found is None or type(found) is int:
+            return found
     values = _values(dataset, keyword)
     if not values:
         return None
@@ -72,15 +98,40 @@ def integer(dataset: Dataset, keyword: str) -> int | None:
     raise _malformed(keyword, "one whole number")
 
 
-def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+@overload
+def items(dataset: Dataset, keyword: str) -> list[Dataset]: ...
+
+
+@overload
+def items(dataset: Attributes, keyword: str) -> list[Attributes]: ...
+
+
+def items(dataset: Attributes, keyword: str) -> list[Any]:
     """The items of a sequence; an empty list where it is missing or empty."""
+    if type(dataset) is Header and keyword not in dataset.found:
+        return []
     found = _values(dataset, keyword)
+    if not found or isinstance(found[0], Header):
+        return found
+    from pydicom.dataset import Dataset
+
     if not all(isinstance(item, Dataset) for item in found):
         raise _malformed(keyword, "a sequence of items")
     return found
 
 
-def _values(dataset: Dataset, keyword: str) -> list[Any]:
+def _values(dataset: Attributes, keyword: str) -> list[Any]:
+    if isinstance(dataset, Header):
+        try:
+            return dataset.values(keyword)
+        except UnusualError:
+            dataset = dataset.dataset
+    return _values_by_pydicom(dataset, keyword)
+
+
+def _values_by_pydicom(dataset: Dataset, keyword: str) -> list[Any]:
+    from pydicom.multival import MultiValue
+
     try:
         value = dataset.get(keyword)
     except Exception:  # pydicom converts on access and raises whatever the bytes provoke

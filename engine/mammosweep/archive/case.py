@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydicom.dataset import Dataset
-
+from mammosweep.archive.attributes import Attributes
 from mammosweep.archive.manifest import ManifestRow
-from mammosweep.archive.parse import ParsedFile
+from mammosweep.archive.parsed import ParsedFile
 from mammosweep.config import ArchiveConfig
 
 __all__ = ["HeaderCase"]
@@ -22,9 +21,9 @@ class HeaderCase:
     config: ArchiveConfig
 
     @property
-    def dataset(self) -> Dataset:
+    def header(self) -> Attributes:
         """Its attributes."""
-        return self.file.dataset
+        return self.file.header
 
     @property
     def is_vouched_for(self) -> bool:

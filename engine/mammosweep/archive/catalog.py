@@ -270,7 +270,7 @@ class _Plan:
         is_comparable = previous is not None and previous.basis == self.basis
         known = _Known(previous) if previous is not None and is_comparable else None
         reader = HeaderReader(self.source, self._config, self._pseudonym.key)
-        for record in read_all(reader, list(self._jobs(known, spool))):
+        for record in read_all(reader, self._jobs(known, spool)):
             spool.add(record, self._key(self._manifest.get(record.path)))
             self._done += 1
             progress(self._done)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from typing import BinaryIO, TypeVar
-
-from pydicom import uid
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from mammosweep.archive import identity, pixel_module, view_identity
-from mammosweep.archive.attributes import integer, text
+from mammosweep.archive.attributes import Attributes, integer, text
 from mammosweep.archive.case import HeaderCase
 from mammosweep.archive.manifest import ManifestRow
 from mammosweep.archive.parse import parse, quiet
 from mammosweep.archive.patience import each_within
 from mammosweep.archive.pseudonym import Pseudonym
 from mammosweep.archive.source import FileEntry, Source, listed_record, state_of, unreadable
+from mammosweep.archive.transfer_syntaxes import LOSSY_JPEG_8_BIT, LOSSY_JPEG_12_BIT
 from mammosweep.archive.verdict import refused
 from mammosweep.config import ArchiveConfig
 from mammosweep.errors import Flag, HeaderError, Reason
@@ -24,7 +22,7 @@ from mammosweep.records import ImageRecord
 
 __all__ = ["read_record", "read_records"]
 
-HEAD_BYTES = 4096  # preamble and File Meta Information
+HEAD_BYTES = 16 << 10  # most headers end in them
 DICOM_MARK = slice(128, 132)
 RASTER_MARKS = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -38,6 +36,9 @@ BARE_MARKS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 MAX_PRIVATE_ELEMENTS = 10_000
 SHOWN_CHARACTERS = 64  # of a manufacturer's name: the limit of its VR, LO
 
+SAYS_NOTHING = ManifestRow(path="")  # of any file
+
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -141,11 +142,12 @@ class _FileReader:
 
     def _dicom(self, stream: BinaryIO, record: ImageRecord, head: bytes) -> ImageRecord:
         file = parse(stream, record.size_bytes, head)
-        case = HeaderCase(file, self.row or ManifestRow(path=record.path), self.config)
+        case = HeaderCase(file, self.row or SAYS_NOTHING, self.config)
         described = _described(record, case, self.pseudonym)
         try:
             for check in CHECKS:
                 check(case)
+            _check_view(case, described)
         except HeaderError as error:
             return refused(described, error.reason, str(error))
         return described
@@ -179,65 +181,73 @@ def _not_dicom(record: ImageRecord) -> ImageRecord:
 
 def _described(record: ImageRecord, case: HeaderCase, pseudonym: Pseudonym) -> ImageRecord:
     """Everything that can be read, whether or not the file will be used."""
-    dataset, row = case.dataset, case.row
-    study_uid = _known(lambda: identity.read_uid(case, "StudyInstanceUID"))
-    return replace(
-        record,
+    header, row = case.header, case.row
+    study_uid = _known(identity.read_uid, case, "StudyInstanceUID")
+    return ImageRecord(
+        path=record.path,
+        status=record.status,
         flags=_flags(case),
-        sop_instance_uid=_known(lambda: identity.read_uid(case, "SOPInstanceUID")),
+        size_bytes=record.size_bytes,
+        mtime_ns=record.mtime_ns,
+        sop_instance_uid=_known(identity.read_uid, case, "SOPInstanceUID"),
         study_instance_uid=study_uid,
         exam_id=row.exam_id or study_uid,
-        patient_key=_patient_key(
-            row.patient_id or _known(lambda: text(dataset, "PatientID")) or "", pseudonym
-        ),
-        study_date=row.study_date or _known(lambda: identity.read_study_date(case)),
-        laterality=_known(lambda: view_identity.read_laterality(case)),
-        view_position=_known(lambda: view_identity.read_view(case)),
+        patient_key=_patient_key(row.patient_id or _known(text, header, "PatientID") or "", pseudonym),
+        study_date=row.study_date or _known(identity.read_study_date, case),
+        laterality=_known(view_identity.read_laterality, case),
+        view_position=_known(view_identity.read_view, case),
         transfer_syntax=case.file.transfer_syntax,
-        rows=_known(lambda: integer(dataset, "Rows")),
-        columns=_known(lambda: integer(dataset, "Columns")),
-        spacing_mm=_known(lambda: view_identity.read_spacing(case)),
-        for_processing=_known(lambda: view_identity.is_for_processing(case)) or False,
-        manufacturer=_label(case, "Manufacturer"),
-        model=_label(case, "ManufacturerModelName"),
+        rows=_known(integer, header, "Rows"),
+        columns=_known(integer, header, "Columns"),
+        spacing_mm=_known(view_identity.read_spacing, case),
+        for_processing=_known(view_identity.is_for_processing, case) or False,
+        manufacturer=_label(header, "Manufacturer"),
+        model=_label(header, "ManufacturerModelName"),
     )
 
 
-def _known(read: Callable[[], T]) -> T | None:
+def _known(read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
     """The value, or None where the header does not give it; the checks say why."""
-    with suppress(HeaderError):
-        return read()
-    return None
+    try:
+        return read(*arguments, **named)
+    except HeaderError:
+        return None
 
 
 def _patient_key(patient_id: str, pseudonym: Pseudonym) -> str | None:
     return pseudonym(patient_id) if patient_id else None
 
 
-def _label(case: HeaderCase, keyword: str) -> str | None:
-    value = _known(lambda: text(case.dataset, keyword)) or ""
-    return "".join(filter(str.isprintable, value))[:SHOWN_CHARACTERS] or None
+def _label(header: Attributes, keyword: str) -> str | None:
+    value = _known(text, header, keyword) or ""
+    if not value.isprintable():
+        value = "".join(filter(str.isprintable, value))
+    return value[:SHOWN_CHARACTERS] or None
 
 
 def _flags(case: HeaderCase) -> tuple[Flag, ...]:
-    return tuple(flag for flag, applies in FLAGS.items() if _known(lambda applies=applies: applies(case)))  # type: ignore[misc]
+    return tuple(flag for flag, applies in FLAGS.items() if _known(applies, case))
 
 
 def _has_lossy_history(case: HeaderCase) -> bool:
-    return text(case.dataset, "LossyImageCompression") == "01" or case.file.transfer_syntax in LOSSY_SYNTAXES
+    return text(case.header, "LossyImageCompression") == "01" or case.file.transfer_syntax in LOSSY_SYNTAXES
 
 
 def _overrides(case: HeaderCase) -> bool:
-    return case.row.says_something
+    return case.row is not SAYS_NOTHING and case.row.says_something
 
 
-def _check_view(case: HeaderCase) -> None:
-    view_identity.read_laterality(case)
-    view_identity.read_view(case)
-    view_identity.check_spacing(view_identity.read_spacing(case), case.config)
+def _check_view(case: HeaderCase, described: ImageRecord) -> None:
+    """Side, projection and millimetres are known; where one is not, reading it again says why."""
+    spacing_mm = described.spacing_mm
+    if described.laterality is None or described.view_position is None or spacing_mm is None:
+        view_identity.read_laterality(case)
+        view_identity.read_view(case)
+        spacing_mm = view_identity.read_spacing(case)
+    view_identity.check_spacing(spacing_mm, case.config)
 
 
-LOSSY_SYNTAXES = frozenset({uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit})
+LOSSY_SYNTAXES = frozenset({LOSSY_JPEG_8_BIT, LOSSY_JPEG_12_BIT})
 
 CHECKS: tuple[Callable[[HeaderCase], None], ...] = (
     identity.check_structure,
@@ -255,17 +265,19 @@ CHECKS: tuple[Callable[[HeaderCase], None], ...] = (
     pixel_module.check_sign,
     pixel_module.check_window,
     view_identity.check_policy,
-    _check_view,
 )
-"""The first that fails gives the reason: the file's structure, then its pixels, then what it shows."""
+"""The first that fails gives the reason: the file's structure, then its pixels, then what it shows.
+
+`_check_view` comes after them.
+"""
 
 FLAGS: dict[Flag, Callable[[HeaderCase], bool]] = {
     Flag.CHARACTER_SET_UNKNOWN: identity.has_unknown_character_set,
     Flag.DATE_IMPOSSIBLE: lambda case: case.row.study_date is None and identity.has_impossible_date(case),
     Flag.PRIVATE_ELEMENTS_CAPPED: lambda case: case.file.num_private > MAX_PRIVATE_ELEMENTS,
     Flag.LOSSY: _has_lossy_history,
-    Flag.NUMBER_OF_FRAMES_ZERO: lambda case: integer(case.dataset, "NumberOfFrames") == 0,
-    Flag.BURNED_IN_ANNOTATION: lambda case: text(case.dataset, "BurnedInAnnotation") == "YES",
+    Flag.NUMBER_OF_FRAMES_ZERO: lambda case: integer(case.header, "NumberOfFrames") == 0,
+    Flag.BURNED_IN_ANNOTATION: lambda case: text(case.header, "BurnedInAnnotation") == "YES",
     Flag.FROM_MANIFEST: _overrides,
     Flag.VENDOR_UNKNOWN: view_identity.is_vendor_unknown,
 }

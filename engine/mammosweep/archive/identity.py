@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 
-from pydicom import uid
-from pydicom.charset import python_encoding
-from pydicom.uid import UID
-
 from mammosweep.archive.attributes import named, text, words
 from mammosweep.archive.case import HeaderCase
+from mammosweep.archive.parsed import PixelElement
+from mammosweep.archive.transfer_syntaxes import (
+    IMPLICIT,
+    LOSSY_JPEG_8_BIT,
+    NATIVE_SYNTAXES,
+    SUPPORTED_SYNTAXES,
+)
 from mammosweep.errors import HeaderError, Reason
 
 __all__ = [
     "LOSSY_JPEG_8_BIT",
-    "SUPPORTED_SYNTAXES",
     "check_structure",
     "check_transfer_syntax",
     "check_uids",
@@ -26,25 +28,17 @@ __all__ = [
     "syntax_name",
 ]
 
-DICOMDIR_CLASS = uid.MediaStorageDirectoryStorage
-LOSSY_JPEG_8_BIT = uid.JPEGBaseline8Bit
-
-SUPPORTED_SYNTAXES: tuple[UID, ...] = (
-    *(uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian),
-    *(uid.ExplicitVRBigEndian, uid.RLELossless, uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit),
-    *(uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless),
-    *(uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
-)
-
+DICOMDIR_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 # PS3.5 9.1: digits in components. A component with a leading zero is wrong, but harmless and common.
 UID_PATTERN = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 MAX_UID_LENGTH = 64
+USUAL_CHARACTER_SETS = frozenset({"", "ISO_IR 6", "ISO_IR 100", "ISO_IR 192"})
 FIRST_YEAR = 1900  # before X-ray images could be of anyone's breast
 
 
 def check_structure(case: HeaderCase) -> None:
     """The header is whole, and not a directory of other files."""
-    if DICOMDIR_CLASS in (case.file.sop_class_of_file, text(case.dataset, "SOPClassUID")):
+    if DICOMDIR_CLASS in (case.file.sop_class_of_file, text(case.header, "SOPClassUID")):
         raise HeaderError(Reason.DICOMDIR, "a DICOMDIR; it is ignored, the files are found by themselves")
     if case.file.torn:
         raise HeaderError(Reason.TRUNCATED, case.file.torn)
@@ -64,7 +58,7 @@ def read_uid(case: HeaderCase, keyword: str) -> str | None:
     Raises:
         HeaderError: UID_INVALID.
     """
-    value = text(case.dataset, keyword)
+    value = text(case.header, keyword)
     if len(value) > MAX_UID_LENGTH:
         raise HeaderError(
             Reason.UID_INVALID,
@@ -80,7 +74,7 @@ def read_uid(case: HeaderCase, keyword: str) -> str | None:
 
 def check_transfer_syntax(case: HeaderCase) -> None:
     """The encoding is one that can be decoded, and the pixels are written in it."""
-    syntax = UID(case.file.transfer_syntax)
+    syntax = case.file.transfer_syntax
     if syntax not in SUPPORTED_SYNTAXES:
         raise HeaderError(
             Reason.TRANSFER_SYNTAX,
@@ -88,18 +82,15 @@ def check_transfer_syntax(case: HeaderCase) -> None:
             f"supported: {', '.join(SUPPORTED_SYNTAXES)}",
         )
     if case.file.pixels is not None:
-        _check_pixels_are_written_so(case, syntax)
+        _check_pixels_are_written_so(case.file.pixels, syntax)
 
 
-def _check_pixels_are_written_so(case: HeaderCase, syntax: UID) -> None:
-    assert case.file.pixels is not None
-    is_encapsulated = case.file.pixels.fragments is not None
-    is_implicit = case.file.pixels.element.vr is None
-    found = "encapsulated" if is_encapsulated else "native"
-    expected = "encapsulated" if syntax.is_encapsulated else "native"
+def _check_pixels_are_written_so(pixels: PixelElement, syntax: str) -> None:
+    found = "native" if pixels.fragments is None else "encapsulated"
+    expected = "native" if syntax in NATIVE_SYNTAXES else "encapsulated"
     if found == expected:
-        found = f"{'implicit' if is_implicit else 'explicit'} VR"
-        expected = f"{'implicit' if syntax.is_implicit_VR else 'explicit'} VR"
+        found = _vr_written(is_implicit=pixels.element.vr is None)
+        expected = _vr_written(is_implicit=syntax == IMPLICIT)
     if found != expected:
         raise HeaderError(
             Reason.TRANSFER_SYNTAX,
@@ -108,26 +99,38 @@ def _check_pixels_are_written_so(case: HeaderCase, syntax: UID) -> None:
         )
 
 
+def _vr_written(*, is_implicit: bool) -> str:
+    return f"{'implicit' if is_implicit else 'explicit'} VR"
+
+
 def syntax_name(value: str) -> str:
     """A UID for a message, with its name if the standard has one."""
     if not UID_PATTERN.fullmatch(value) or len(value) > MAX_UID_LENGTH:
         return "not a UID"
+    from pydicom.uid import UID  # with all of their names
+
     name = UID(value).name
     return value if name == value else f"{value} ({name})"
 
 
 def read_study_date(case: HeaderCase) -> date | None:
     """Study Date (0008,0020); None where it is missing, and HeaderError where no day is called so."""
-    value = text(case.dataset, "StudyDate").replace(".", "")  # ACR-NEMA wrote YYYY.MM.DD
+    value = text(case.header, "StudyDate").replace(".", "")  # ACR-NEMA wrote YYYY.MM.DD
     if not value:
         return None
-    try:
-        day = datetime.strptime(value, "%Y%m%d").date()
-    except ValueError:
-        day = date.min
+    day = _day(value)
     if len(value) != 8 or day.year < FIRST_YEAR:
         raise HeaderError(Reason.HEADER_MALFORMED, f"{named('StudyDate')} is no date; expected YYYYMMDD")
     return day
+
+
+def _day(value: str) -> date:
+    try:
+        if len(value) == 8 and value.isascii() and value.isdigit():
+            return date(int(value[:4]), int(value[4:6]), int(value[6:]))
+        return datetime.strptime(value, "%Y%m%d").date()
+    except ValueError:
+        return date.min
 
 
 def has_impossible_date(case: HeaderCase) -> bool:
@@ -141,4 +144,9 @@ def has_impossible_date(case: HeaderCase) -> bool:
 
 def has_unknown_character_set(case: HeaderCase) -> bool:
     """Whether Specific Character Set names one that is not defined."""
-    return any(word and word not in python_encoding for word in words(case.dataset, "SpecificCharacterSet"))
+    named_sets = set(words(case.header, "SpecificCharacterSet")) - USUAL_CHARACTER_SETS
+    if not named_sets:
+        return False
+    from pydicom.charset import python_encoding  # few files name another
+
+    return not named_sets <= python_encoding.keys()

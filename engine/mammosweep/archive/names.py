@@ -34,6 +34,8 @@ def locate(root: Path, path: str) -> Path:
 
 def unescape_name(path: str) -> str:
     """A record's ``path`` as its storage knows it."""
+    if "\\" not in path:
+        return path
     return _ESCAPE.sub(_unescape, path)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
 from mammosweep.archive.header import read_records
 from mammosweep.archive.manifest import ManifestRow
@@ -25,12 +27,14 @@ from mammosweep.records import ImageRecord
 
 __all__ = ["HeaderReader", "Job", "read_all"]
 
-# A process costs half a second to start, a header one to three milliseconds to read.
-MIN_FILES_FOR_PROCESSES = 200
+# A process takes as long to start as some thousand headers of a local disk: until then, and while processes
+# start, headers are read here. 0: all are read in processes.
+SECONDS_BEFORE_PROCESSES = 0.3
 BATCH_FILES = 64
-IN_FLIGHT = 4  # batches for each process: it never waits, and few are in danger when one dies
+BATCHES_UNDER_WAY = 16  # for each process: the others go on while one waits for its storage
 
 Job = tuple[FileEntry, ManifestRow | None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +54,17 @@ class HeaderReader:
 def read_all(reader: HeaderReader, jobs: Iterable[Job]) -> Iterator[ImageRecord]:
     """One record for each file, in the order of the jobs whatever the processes' order.
 
-    Jobs are taken as they are needed, so that there may be any number of them.
+    Jobs are taken as they are needed: a few batches for each process are under way at a time.
     """
-    rest = iter(jobs)
-    first = list(islice(rest, MIN_FILES_FOR_PROCESSES + 1))
-    batches = _batches(chain(first, rest))
     workers = reader.config.workers or os.cpu_count() or 1
-    if len(first) <= MIN_FILES_FOR_PROCESSES or workers == 1 or not is_for_every_process(reader.source):
-        for batch in batches:
-            yield from reader(batch)
+    batches = _batches(jobs)
+    if workers == 1 or not is_for_every_process(reader.source):
+        yield from _read_here(reader, batches)
         return
-    yield from _read_in_processes(reader, batches, workers)
+    begun_at = monotonic()
+    yield from _read_here(reader, batches, until=lambda: monotonic() - begun_at >= SECONDS_BEFORE_PROCESSES)
+    while (batch := next(batches, None)) is not None:  # once, unless processes die
+        yield from _read_in_processes(reader, chain([batch], batches), workers)
 
 
 def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
@@ -68,41 +72,51 @@ def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     return iter(lambda: list(islice(rest, BATCH_FILES)), [])
 
 
+def _read_here(
+    reader: HeaderReader, batches: Iterator[list[Job]], until: Callable[[], bool] = lambda: False
+) -> Iterator[ImageRecord]:
+    """Read in this process, to the end or until something else is the case."""
+    while not until() and (batch := next(batches, None)) is not None:
+        yield from reader(batch)
+
+
 def _read_in_processes(
     reader: HeaderReader, batches: Iterator[list[Job]], workers: int
 ) -> Iterator[ImageRecord]:
-    """A process that dies takes its pool along: what was in flight is read apart, the rest by a new pool."""
+    """Read to the end, or until a process dies, with what was under way then."""
+    under_way: deque[tuple[list[Job], Future[list[ImageRecord]]]] = deque()
     pool = _pool(workers)
-    flight: deque[tuple[ProcessPoolExecutor, list[Job], Future[list[ImageRecord]]]] = deque()
     try:
-        while True:
-            for batch in islice(batches, IN_FLIGHT * workers - len(flight)):
-                flight.append((pool, batch, _submitted(pool, reader, batch)))
-            if not flight:
-                return
-            asked, batch, future = flight.popleft()
-            try:
-                records = future.result()
-            except BrokenProcessPool:
-                if asked is pool:
-                    pool.shutdown()
-                    pool = _pool(workers)
-                records = _read_apart(reader, batch)
-            yield from records
+        started = [_submit(pool, _start) for _ in range(workers)]
+        if SECONDS_BEFORE_PROCESSES:
+            yield from _read_here(reader, batches, until=lambda: any(future.done() for future in started))
+        for batch in batches:
+            under_way.append((batch, _submit(pool, reader, batch)))
+            if len(under_way) < BATCHES_UNDER_WAY * workers:
+                continue
+            if isinstance(under_way[0][1].exception(), BrokenProcessPool):
+                break
+            yield from under_way.popleft()[1].result()
+        for batch, future in under_way:
+            yield from _result(reader, batch, future)
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)  # of whoever wants no more
 
 
-def _submitted(
-    pool: ProcessPoolExecutor, reader: HeaderReader, batch: list[Job]
-) -> Future[list[ImageRecord]]:
+def _start() -> None:
+    """What a process does first: it is there, and has loaded what it needs."""
+    gc.freeze()  # modules stay, and need not be looked through again and again
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[..., T], *arguments: object) -> Future[T]:
+    """Give a process work; a process that died has broken the pool, which the future then says."""
     try:
         with _own_main_module():
-            return pool.submit(reader, batch)
+            return pool.submit(work, *arguments)
     except BrokenProcessPool as error:
-        lost: Future[list[ImageRecord]] = Future()
-        lost.set_exception(error)
-        return lost
+        broken: Future[T] = Future()
+        broken.set_exception(error)
+        return broken
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -126,22 +140,28 @@ def _own_main_module() -> Iterator[None]:
         names.update(hidden)
 
 
-def _read_apart(reader: HeaderReader, jobs: list[Job]) -> list[ImageRecord]:
-    """Read in a process that nothing else depends on.
-
-    Where it dies too, its files are halved until one is found that costs every process: most often none is,
-    for it was not the file's fault.
-    """
-    try:
-        with _pool(1) as pool:
-            return _submitted(pool, reader, jobs).result()
-    except BrokenProcessPool:
-        if len(jobs) == 1:
-            return [_fatal(jobs[0][0])]
-    half = len(jobs) // 2
-    return _read_apart(reader, jobs[:half]) + _read_apart(reader, jobs[half:])
+def _result(reader: HeaderReader, batch: list[Job], future: Future[list[ImageRecord]]) -> list[ImageRecord]:
+    """What a process gives; where it died, or another that broke the pool, what one of its own gives."""
+    if not isinstance(future.exception(), BrokenProcessPool):
+        return future.result()
+    found = _read_apart(reader, batch)
+    return [_read_alone(reader, job) for job in batch] if found is None else found
 
 
-def _fatal(entry: FileEntry) -> ImageRecord:
-    message = "the process that read its header died, and so did another; inspect the file"
-    return refused(listed_record(entry.path, entry), Reason.READ_FAILED, message)
+def _read_alone(reader: HeaderReader, job: Job) -> ImageRecord:
+    """A file out of a batch that processes die of gets one of its own, which may die of it."""
+    found = _read_apart(reader, [job])
+    if found is not None:
+        return found[0]
+    return refused(
+        listed_record(job[0].path, job[0]),
+        Reason.READ_FAILED,
+        "the process that read its header died; inspect the file",
+    )
+
+
+def _read_apart(reader: HeaderReader, batch: list[Job]) -> list[ImageRecord] | None:
+    """Read in a new process; None where it dies."""
+    with _pool(1) as pool:
+        future = _submit(pool, reader, batch)
+        return None if isinstance(future.exception(), BrokenProcessPool) else future.result()

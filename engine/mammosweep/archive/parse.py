@@ -1,98 +1,28 @@
-"""A DICOM file's header as pydicom reads it, without the values nobody asked for.
+"""A DICOM file's header, without the values nobody asked for.
 
-Only the attributes in `WANTED` are kept: a patient's name is never in memory, and thousands of private
-elements cost their tags. An element that declares more than the file holds ends the reading.
+Plain headers are walked here; pydicom reads all others, and whatever is not plain of these.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from io import BytesIO
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset, read_partial
-from pydicom.tag import BaseTag
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from mammosweep.archive.parsed import Element, ParsedFile, pixels_at
+from mammosweep.archive.values import Header
+from mammosweep.archive.walk import NeedsMoreError, UnusualError, Walk, walk
 
-from mammosweep.archive.fragments import Fragments, read_fragments
-from mammosweep.archive.trailing import num_stray_bytes
-from mammosweep.archive.vendors import PRIVATE_TAGS
-from mammosweep.errors import HeaderError, Reason
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
-__all__ = ["UNDEFINED_LENGTH", "Element", "ParsedFile", "PixelElement", "parse", "quiet"]
+__all__ = ["parse", "quiet"]
 
-UNDEFINED_LENGTH = 0xFFFFFFFF
-FLOAT_PIXELS, DOUBLE_PIXELS, PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
-PIXEL_TAGS = frozenset({FLOAT_PIXELS, DOUBLE_PIXELS, PIXELS})
-SEQUENCE_END = bytes.fromhex("feffdde000000000")
-
-MAX_ELEMENT_BYTES = 16 << 20  # of a kept value: the largest, a VOI LUT, has 128 KiB
-MAX_ELEMENTS = 1_000_000  # of a whole header; a real one has hundreds
-MAX_INFLATED_BYTES = 160 << 20  # a frame of 16 bit at the decoder's limit of 64 megapixels has 128 MiB
-
-WANTED = [
-    *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "Manufacturer"),
-    *("ManufacturerModelName", "PresentationIntentType", "PatientID", "PatientSex", "BodyPartExamined"),
-    *("ViewPosition", "ViewCodeSequence", "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor"),
-    *("StudyInstanceUID", "Laterality", "ImageLaterality", "SharedFunctionalGroupsSequence"),
-    *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing"),
-    *("PixelSpacingCalibrationType", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-    *("WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope", "VOILUTSequence"),
-    *("ModalityLUTSequence", "LossyImageCompression", "BurnedInAnnotation", "QualityControlImage"),
-    *("PatientOrientation", "PixelPaddingValue", "PixelPaddingRangeLimit", "VOILUTFunction"),
-    *("PresentationLUTShape",),
-]
-WANTED_TAGS = PRIVATE_TAGS | {tag for tag in map(tag_for_keyword, WANTED) if tag is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """Where an element of the outermost level stands."""
-
-    tag: int
-    vr: str | None  # None: written in implicit VR
-    length: int
-    offset: int  # of its value
-
-    @property
-    def name(self) -> str:
-        """Group and element."""
-        return f"({self.tag >> 16:04X},{self.tag & 0xFFFF:04X})"
-
-
-@dataclass(frozen=True, slots=True)
-class PixelElement:
-    """Pixel Data, unread."""
-
-    element: Element
-    available: int  # bytes from its value to the file's end
-    fragments: Fragments | None  # None unless its length is undefined
-    num_stray: int  # bytes behind it that are no elements
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedFile:
-    """What a file's header holds and how its parsing ended."""
-
-    dataset: Dataset
-    transfer_syntax: str
-    sop_class_of_file: str  # Media Storage SOP Class UID (0002,0002)
-    pixels: PixelElement | None
-    num_private: int
-    torn: str  # how the file ends too soon, as a sentence; empty when it does not
-    inflated: bytes | None = field(default=None, repr=False)  # a deflated data set; offsets are into it
+DICOM_MARK = slice(128, 132)
+MORE_BYTES = 4  # times as many, each time a header goes on behind those at hand
+MAX_WALKED_BYTES = 256 << 10  # a longer header holds private data, over which pydicom jumps
 
 
 @contextmanager
@@ -112,176 +42,53 @@ def parse(stream: BinaryIO, size: int, head: bytes) -> ParsedFile:
     """Read a header up to the pixels.
 
     Args:
-        stream: the whole file, from its beginning, `size` bytes.
+        stream: the whole file, `size` bytes.
         size: of the file, in bytes.
         head: its first bytes, with the File Meta Information.
 
     Raises:
         HeaderError: the header cannot be parsed, or the file ends where that cannot be told from damage.
     """
-    watch = _Watch(stream, size)
-    try:
-        dataset = _read(watch, head)
-    except (HeaderError, MemoryError):
-        raise
-    except OSError as error:
-        if error.errno is not None:  # the storage's, not pydicom's
-            raise
-        raise watch.failure(error) from None
-    except RecursionError:
-        raise HeaderError(Reason.HEADER_MALFORMED, "sequences are nested too deeply to be read") from None
-    except Exception as error:  # pydicom raises whatever the bytes provoke
-        raise watch.failure(error) from None
-    meta = dataset.file_meta
+    if head[DICOM_MARK] == b"DICM":
+        try:
+            return _plain(stream, size, head)
+        except UnusualError:
+            pass
+    from mammosweep.archive.by_pydicom import parse_by_pydicom
+
+    stream.seek(0)
+    return parse_by_pydicom(stream, size, head)
+
+
+def _plain(stream: BinaryIO, size: int, head: bytes) -> ParsedFile:
+    found, data = _walked(stream, head)
+    element = Element(*found.pixels)
+    before_pixels = data[: found.start_of_pixels]
     return ParsedFile(
-        dataset=dataset,
-        transfer_syntax=str(meta.get("TransferSyntaxUID") or _guessed_syntax(dataset)),
-        sop_class_of_file=str(meta.get("MediaStorageSOPClassUID", "")),
-        pixels=watch.pixels(*_encoding(dataset)),
-        num_private=watch.num_private,
-        torn=watch.torn(),
-        inflated=watch.inflated,
+        header=Header(data, found.found, lambda: _as_dataset(before_pixels), is_implicit=found.is_implicit),
+        transfer_syntax=found.transfer_syntax,
+        sop_class_of_file=found.class_of_file,
+        pixels=pixels_at(stream, size, element, is_implicit=found.is_implicit, is_little=True),
+        num_private=found.num_private,
+        torn="",
     )
 
 
-def _read(watch: _Watch, head: bytes) -> Dataset:
-    wanted = list(WANTED_TAGS)
-    if DeflatedExplicitVRLittleEndian.encode() not in head:
-        return read_partial(watch.stream, watch, force=True, specific_tags=wanted)
-    watch.stream.seek(_meta_offset(head))
-    meta = read_dataset(watch.stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        watch.stream.seek(0)
-        return read_partial(watch.stream, watch, force=True, specific_tags=wanted)
-    body = _inflate(watch.stream.read())
-    watch.stream, watch.size, watch.inflated = BytesIO(body), len(body), body
-    dataset = read_dataset(watch.stream, False, True, stop_when=watch, specific_tags=wanted)
-    dataset.file_meta = meta  # type: ignore[assignment]
-    return dataset
+def _walked(stream: BinaryIO, data: bytes) -> tuple[Walk, bytes]:
+    while True:
+        try:
+            return walk(data), data
+        except NeedsMoreError:
+            if len(data) * MORE_BYTES > MAX_WALKED_BYTES:
+                raise
+            stream.seek(len(data))
+            more = stream.read(len(data) * (MORE_BYTES - 1))
+            if not more:
+                raise
+            data += more
 
 
-def _meta_offset(head: bytes) -> int:
-    return 132 if head[128:132] == b"DICM" else 0
+def _as_dataset(before_pixels: bytes) -> Dataset:
+    from mammosweep.archive.by_pydicom import dataset_of
 
-
-def _inflate(data: bytes) -> bytes:
-    """Undo the deflate of PS3.5 A.5, as far as a frame can need."""
-    import imagecodecs  # few archives hold such files
-
-    try:  # libdeflate takes two thirds of zlib's time, and says less of what is wrong
-        return bytes(imagecodecs.deflate_decode(data, raw=True, out=MAX_INFLATED_BYTES))
-    except imagecodecs.DeflateError:
-        return _inflate_or_say_why_not(data)
-
-
-def _inflate_or_say_why_not(data: bytes) -> bytes:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    body = inflater.decompress(data, MAX_INFLATED_BYTES)
-    if inflater.unconsumed_tail:
-        raise HeaderError(
-            Reason.DECODE_LIMIT, f"the deflated data set grows beyond {MAX_INFLATED_BYTES >> 20} MiB"
-        )
-    if not inflater.eof:
-        raise HeaderError(Reason.TRUNCATED, "the file ends inside its deflated data set; copy it again")
-    return body
-
-
-def _encoding(dataset: Dataset) -> tuple[bool, bool]:
-    """Whether it is written in implicit VR, and whether in little endian."""
-    is_implicit, is_little = dataset.original_encoding
-    return bool(is_implicit), bool(is_little)
-
-
-def _guessed_syntax(dataset: Dataset) -> str:
-    """The native transfer syntax that pydicom found where the file names none."""
-    is_implicit, is_little = _encoding(dataset)
-    if not is_little:
-        return str(ExplicitVRBigEndian)
-    return str(ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian)
-
-
-@dataclass(slots=True)
-class _Watch:
-    """Sees every element of the outermost level before its value is read; tells pydicom when to stop."""
-
-    stream: BinaryIO
-    size: int
-    inflated: bytes | None = None
-    last: Element | None = None
-    stopped: bool = False
-    num_elements: int = 0
-    num_private: int = 0
-    _swallowing: bool = False
-
-    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
-        self.last = Element(int(tag), vr, length, self.stream.tell())
-        if tag in PIXEL_TAGS:
-            self.stopped = True
-            return True
-        self._count(tag)
-        self._swallowing = length != UNDEFINED_LENGTH and self.last.offset + length > self.size
-        is_too_long = length != UNDEFINED_LENGTH and length > MAX_ELEMENT_BYTES
-        if tag in WANTED_TAGS and is_too_long and not self._swallowing:
-            raise HeaderError(
-                Reason.HEADER_MALFORMED,
-                f"element {self.last.name} holds {length} bytes, more than any such value",
-            )
-        return self._swallowing
-
-    def _count(self, tag: BaseTag) -> None:
-        self.num_elements += 1
-        self.num_private += tag.is_private
-        if self.num_elements > MAX_ELEMENTS:
-            raise HeaderError(Reason.HEADER_MALFORMED, f"the header has more than {MAX_ELEMENTS} elements")
-
-    def pixels(self, is_implicit: bool, is_little: bool) -> PixelElement | None:
-        """The pixel element, if the header ended at one."""
-        if not self.stopped or self.last is None:
-            return None
-        available = self.size - self.last.offset
-        fragments, end = None, self.last.offset + self.last.length
-        if self.last.length == UNDEFINED_LENGTH:
-            self.stream.seek(self.last.offset)
-            fragments = read_fragments(self.stream, self.size)
-            end = fragments.end
-        num_stray = num_stray_bytes(
-            self.stream, end, self.size, self.last.tag, is_implicit=is_implicit, is_little=is_little
-        )
-        return PixelElement(self.last, available, fragments, num_stray)
-
-    def torn(self) -> str:
-        """How the file ends too soon; empty when it ends with an element, or at the pixels."""
-        if self.stopped:
-            return ""
-        if self.last is None:
-            return "the file ends after its meta information; copy it again"
-        if self._swallowing:
-            available = self.size - self.last.offset
-            return (
-                f"element {self.last.name} declares {self.last.length} bytes where the file holds "
-                f"{available} more; copy it again"
-            )
-        return (
-            ""
-            if self._ends_well()
-            else f"the file ends inside or after element {self.last.name}; copy it again"
-        )
-
-    def _ends_well(self) -> bool:
-        assert self.last is not None
-        if self.last.length != UNDEFINED_LENGTH:
-            return self.last.offset + self.last.length == self.size
-        self.stream.seek(max(0, self.size - len(SEQUENCE_END)))
-        return self.stream.read() == SEQUENCE_END
-
-    def failure(self, error: Exception) -> HeaderError:
-        """What an exception of the parser means: a torn file if it stopped at the end, damage elsewhere."""
-        if self.stream.tell() >= self.size:
-            place = (
-                f"inside or after element {self.last.name}" if self.last else "inside its meta information"
-            )
-            return HeaderError(Reason.TRUNCATED, f"the file ends {place}; copy it again")
-        return HeaderError(
-            Reason.HEADER_MALFORMED,
-            f"the header cannot be parsed ({type(error).__name__}); copy the file again",
-        )
+    return dataset_of(before_pixels)

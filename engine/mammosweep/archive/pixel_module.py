@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from itertools import zip_longest
 
-from pydicom.dataset import Dataset
-from pydicom.uid import UID, RLELossless
-
-from mammosweep.archive.attributes import floats, integer, items, named, shown, text
+from mammosweep.archive.attributes import Attributes, as_dataset, floats, integer, items, named, shown, text
 from mammosweep.archive.case import HeaderCase
 from mammosweep.archive.fragments import check_fragments
-from mammosweep.archive.parse import DOUBLE_PIXELS, FLOAT_PIXELS, PixelElement
+from mammosweep.archive.parsed import DOUBLE_PIXELS, FLOAT_PIXELS, PixelElement
 from mammosweep.archive.sop_classes import IMAGE_CLASSES, TOMOSYNTHESIS_CLASSES
+from mammosweep.archive.transfer_syntaxes import RLE
 from mammosweep.errors import HeaderError, Reason
 
 __all__ = [
@@ -45,7 +43,7 @@ def check_presence(case: HeaderCase) -> None:
     """There are integer pixels. Objects that are no images have none: they are of another SOP class."""
     pixels = case.file.pixels
     if pixels is None or pixels.element.length == 0:
-        if text(case.dataset, "SOPClassUID") not in IMAGE_CLASSES:
+        if text(case.header, "SOPClassUID") not in IMAGE_CLASSES:
             return
         raise HeaderError(
             Reason.NO_PIXEL_DATA, f"{named('PixelData')} is missing or empty; expected one frame"
@@ -64,7 +62,7 @@ def check_size(case: HeaderCase) -> None:
         return
     limit = case.config.max_rows_columns
     for keyword in ("Rows", "Columns"):
-        value = integer(case.dataset, keyword)
+        value = integer(case.header, keyword)
         if value is None or value < 1:
             found = "missing" if value is None else value
             raise HeaderError(Reason.SIZE_INVALID, f"{named(keyword)} is {found}; expected 1 to {limit}")
@@ -79,8 +77,8 @@ def check_photometric(case: HeaderCase) -> None:
     """The image is gray."""
     if case.file.pixels is None:
         return
-    samples = integer(case.dataset, "SamplesPerPixel")
-    photometric = text(case.dataset, "PhotometricInterpretation")
+    samples = integer(case.header, "SamplesPerPixel")
+    photometric = text(case.header, "PhotometricInterpretation")
     if samples not in (1, None) or photometric not in GRAYS:
         raise HeaderError(
             Reason.PHOTOMETRIC,
@@ -94,7 +92,7 @@ def check_bits(case: HeaderCase) -> None:
     if case.file.pixels is None:
         return
     allocated, stored, high, sign = (
-        integer(case.dataset, keyword)
+        integer(case.header, keyword)
         for keyword in ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
     )
     if allocated not in (8, 16):
@@ -114,7 +112,7 @@ def _bits(keyword: str, value: int | None, expected: str) -> HeaderError:
 
 def num_frames(case: HeaderCase) -> int:
     """Number of Frames (0028,0008); one where it is missing or zero."""
-    declared = integer(case.dataset, "NumberOfFrames")
+    declared = integer(case.header, "NumberOfFrames")
     if declared is not None and declared < 0:
         raise HeaderError(Reason.HEADER_MALFORMED, f"{named('NumberOfFrames')} is {declared}; expected 1")
     return declared or 1
@@ -126,7 +124,7 @@ def check_pixel_bytes(case: HeaderCase) -> None:
     if pixels is None:
         return
     if pixels.fragments is not None:
-        one_each = UID(case.file.transfer_syntax) == RLELossless
+        one_each = case.file.transfer_syntax == RLE
         check_fragments(pixels.fragments, num_frames(case), one_each=one_each)
         _check_nothing_follows(pixels)
         return
@@ -159,14 +157,14 @@ def _check_nothing_follows(pixels: PixelElement) -> None:
 
 
 def _native_bytes(case: HeaderCase) -> int:
-    rows, columns, bits = (integer(case.dataset, k) or 0 for k in ("Rows", "Columns", "BitsAllocated"))
+    rows, columns, bits = (integer(case.header, k) or 0 for k in ("Rows", "Columns", "BitsAllocated"))
     return rows * columns * num_frames(case) * bits // 8
 
 
 def check_rescale(case: HeaderCase) -> None:
     """Slope and intercept are finite, the slope not 0 (PS3.3 C.11.1.1.2)."""
     for keyword in ("RescaleSlope", "RescaleIntercept"):
-        values = _floats_or(case.dataset, keyword, Reason.RESCALE_INVALID)
+        values = _floats_or(case.header, keyword, Reason.RESCALE_INVALID)
         if not values:
             continue
         if len(values) > 1 or not math.isfinite(values[0]) or (keyword == "RescaleSlope" and values[0] == 0):
@@ -175,7 +173,7 @@ def check_rescale(case: HeaderCase) -> None:
             raise HeaderError(Reason.RESCALE_INVALID, f"{named(keyword)} is {found}; expected {wanted}")
 
 
-def _floats_or(dataset: Dataset, keyword: str, reason: Reason) -> list[float]:
+def _floats_or(dataset: Attributes, keyword: str, reason: Reason) -> list[float]:
     try:
         return floats(dataset, keyword)
     except HeaderError as error:
@@ -185,11 +183,11 @@ def _floats_or(dataset: Dataset, keyword: str, reason: Reason) -> list[float]:
 def check_luts(case: HeaderCase) -> None:
     """Every LUT has a descriptor that its data bear out (PS3.3 C.11.1.1, C.11.2.1.1)."""
     for sequence in ("ModalityLUTSequence", "VOILUTSequence"):
-        for item in items(case.dataset, sequence):
+        for item in items(case.header, sequence):
             _check_lut(item, sequence)
 
 
-def _check_lut(item: Dataset, sequence: str) -> None:
+def _check_lut(item: Attributes, sequence: str) -> None:
     descriptor = _floats_or(item, "LUTDescriptor", Reason.LUT_INVALID)
     if len(descriptor) != 3:
         raise HeaderError(
@@ -208,9 +206,9 @@ def _check_lut(item: Dataset, sequence: str) -> None:
         )
 
 
-def _num_lut_words(item: Dataset) -> int:
+def _num_lut_words(item: Attributes) -> int:
     try:
-        data = item.get("LUTData")
+        data = as_dataset(item).get("LUTData")
         return len(data) // 2 if isinstance(data, bytes) else len(data)
     except Exception:  # missing, a single number, or whatever pydicom raises on converting it
         return 0
@@ -219,7 +217,7 @@ def _num_lut_words(item: Dataset) -> int:
 def check_frames(case: HeaderCase) -> None:
     """A single frame: three-dimensional images are not read yet."""
     frames = num_frames(case)
-    sop_class = text(case.dataset, "SOPClassUID")
+    sop_class = text(case.header, "SOPClassUID")
     if frames == 1 and sop_class not in TOMOSYNTHESIS_CLASSES:
         return
     kind = "a tomosynthesis image" if sop_class in TOMOSYNTHESIS_CLASSES else "a multi-frame image"
@@ -228,7 +226,7 @@ def check_frames(case: HeaderCase) -> None:
 
 def check_sign(case: HeaderCase) -> None:
     """The pixels are unsigned."""
-    if case.file.pixels is not None and integer(case.dataset, "PixelRepresentation") == 1:
+    if case.file.pixels is not None and integer(case.header, "PixelRepresentation") == 1:
         raise HeaderError(
             Reason.SIGNED_PIXELS,
             f"{named('PixelRepresentation')} is 1, signed; expected 0, as mammography prescribes",
@@ -237,12 +235,12 @@ def check_sign(case: HeaderCase) -> None:
 
 def check_window(case: HeaderCase) -> None:
     """Of the windows, if any, one can be used, or there is a VOI LUT (C.11.2.1.2.1, C.11.2.1.3)."""
-    if items(case.dataset, "VOILUTSequence"):
+    if items(case.header, "VOILUTSequence"):
         return
-    centers = _floats_or(case.dataset, "WindowCenter", Reason.WINDOW_INVALID)
-    widths = _floats_or(case.dataset, "WindowWidth", Reason.WINDOW_INVALID)
+    centers = _floats_or(case.header, "WindowCenter", Reason.WINDOW_INVALID)
+    widths = _floats_or(case.header, "WindowWidth", Reason.WINDOW_INVALID)
     windows = list(zip_longest(centers, widths, fillvalue=math.nan))
-    function = text(case.dataset, "VOILUTFunction").upper() or "LINEAR"
+    function = text(case.header, "VOILUTFunction").upper() or "LINEAR"
     if windows and function not in VOI_FUNCTIONS:
         raise HeaderError(
             Reason.WINDOW_INVALID,

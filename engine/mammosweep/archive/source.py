@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from mammosweep.archive.names import escape_name, locate
+from mammosweep.archive.names import escape_name, unescape_name
 from mammosweep.archive.patience import within
 from mammosweep.archive.verdict import refused
 from mammosweep.config import ArchiveConfig
@@ -39,7 +39,10 @@ MEBIBYTE = 1 << 20
 DEFAULTS = ArchiveConfig()
 NOT_A_FILE = "a pipe, socket or device; expected a regular file"
 LOCAL_SCHEMES = ("file://", "local://")
-LOOKED_AT_TOGETHER = 256  # files: one wait for storage pays for as many
+LOOKED_AT_TOGETHER = 256  # files and folders: one wait for storage pays for as many
+
+_Place = tuple[str, str]
+"""A file's or folder's path as records give it, and as the operating system knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,32 +187,44 @@ class FolderSource:
 
     def entries(self) -> Iterator[FileEntry | ImageRecord]:
         """Every file, sorted by relative path. What hangs when it is looked at is refused."""
-        deadline = self._config.read_deadline_s
         pending = [("", self.url)]  # folders end in "/", so that a stack gives the paths' own order
+        num_singly = 0
         while pending:
-            if files := _files_on_top(pending):
-                yield from self._look_at_all(files)
-                continue
-            relative, place = pending.pop()
+            num = 1 if num_singly else LOOKED_AT_TOGETHER
+            top = pending[-num:]
             try:
-                pending += within(deadline, lambda at=(relative, place): _children(*at))  # type: ignore[misc]
-            except OSError as error:
-                yield refused(listed_record(relative), *unreadable(error))
+                found, left = self._looked_at(top, num)
             except HeaderError as error:
-                yield refused(listed_record(relative), error.reason, str(error))
+                if num > 1:  # one of these places hangs: each by itself shows which
+                    num_singly = LOOKED_AT_TOGETHER
+                    continue
+                found, left = [refused(listed_record(top[0][0]), error.reason, str(error))], []
+            num_singly = max(0, num_singly - 1)
+            del pending[-len(top) :]
+            pending += left
+            yield from found
 
-    def _look_at_all(self, files: list[tuple[str, str]]) -> list[FileEntry | ImageRecord]:
-        deadline = self._config.read_deadline_s
-        try:
-            return within(deadline, lambda: [self._look(*file) for file in files], tries=1)
-        except HeaderError:  # one of them hangs: each by itself shows which
-            return [self._look_patiently(*file) for file in files]
+    def _looked_at(
+        self, places: list[_Place], num: int
+    ) -> tuple[list[FileEntry | ImageRecord], list[_Place]]:
+        tries = 2 if num == 1 else 1
+        return within(self._config.read_deadline_s, lambda: self._look_at(places, num), tries=tries)
 
-    def _look_patiently(self, relative: str, place: str) -> FileEntry | ImageRecord:
-        try:
-            return within(self._config.read_deadline_s, lambda: self._look(relative, place))
-        except HeaderError as error:
-            return refused(listed_record(relative), error.reason, str(error))
+    def _look_at(self, places: list[_Place], num: int) -> tuple[list[FileEntry | ImageRecord], list[_Place]]:
+        """Look at so many places from the last on, going down into folders: the files, and what is left."""
+        left = list(places)
+        found: list[FileEntry | ImageRecord] = []
+        while left and num:
+            num -= 1
+            relative, place = left.pop()
+            if relative and not relative.endswith("/"):
+                found.append(self._look(relative, place))
+                continue
+            try:
+                left += _children(relative, place)
+            except OSError as error:
+                found.append(refused(listed_record(relative), *unreadable(error)))
+        return found, left
 
     def _look(self, relative: str, place: str) -> FileEntry | ImageRecord:
         try:
@@ -244,18 +259,7 @@ class FolderSource:
         return _candidate(relative, status, self._config)
 
 
-def _files_on_top(pending: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Take the next files off the stack, as far as no folder stands between them."""
-    files: list[tuple[str, str]] = []
-    while pending and len(files) < LOOKED_AT_TOGETHER:
-        relative = pending[-1][0]
-        if not relative or relative.endswith("/"):
-            break
-        files.append(pending.pop())
-    return files
-
-
-def _children(relative: str, place: str) -> list[tuple[str, str]]:
+def _children(relative: str, place: str) -> list[_Place]:
     """What a folder holds, last path first; folders end in a slash."""
     with os.scandir(place) as found:
         children = [
@@ -266,13 +270,13 @@ def _children(relative: str, place: str) -> list[tuple[str, str]]:
 
 
 def _open_below(root: str, path: str) -> BinaryIO:
-    if ".." in path.split("/"):
+    if ".." in path and ".." in path.split("/"):
         raise PermissionError(errno.EPERM, "the path leads out of the source")
     # Without O_NONBLOCK, a pipe that has taken a file's place since it was listed would wait for ever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(locate(Path(root), path), flags)
+    descriptor = os.open(f"{root}{os.sep}{unescape_name(path)}", flags)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
+        return io.BufferedReader(io.FileIO(descriptor))
     os.close(descriptor)
     raise NotAFileError(errno.EINVAL, "not a regular file")
 
@@ -318,21 +322,21 @@ def _candidate(relative: str, status: os.stat_result, config: ArchiveConfig) -> 
 
 def candidate(entry: FileEntry, config: ArchiveConfig) -> FileEntry | ImageRecord:
     """The entry, or a record where name and size show that it is no image."""
-    record = listed_record(entry.path, entry)
-    if entry.path.rsplit("/", 1)[-1].upper() == "DICOMDIR":
-        return refused(
-            record, Reason.DICOMDIR, "a DICOMDIR; it is ignored, the files are found by themselves"
-        )
+    why_not = _why_not(entry, config.max_file_mib * MEBIBYTE)
+    return entry if why_not is None else refused(listed_record(entry.path, entry), *why_not)
+
+
+def _why_not(entry: FileEntry, max_bytes: int) -> tuple[Reason, str] | None:
+    if entry.path[-8:].upper() == "DICOMDIR" and entry.path[-9:-8] in ("", "/"):
+        return Reason.DICOMDIR, "a DICOMDIR; it is ignored, the files are found by themselves"
     if entry.size_bytes == 0:
-        return refused(record, Reason.EMPTY_FILE, "the file is empty; copy it again")
-    max_bytes = config.max_file_mib * MEBIBYTE
+        return Reason.EMPTY_FILE, "the file is empty; copy it again"
     if entry.size_bytes > max_bytes:
-        return refused(
-            record,
+        return (
             Reason.FILE_TOO_LARGE,
             f"the file has {entry.size_bytes} bytes; at most {max_bytes} are read (archive.max_file_mib)",
         )
-    return entry
+    return None
 
 
 def listed_record(path: str, entry: FileEntry | None = None) -> ImageRecord:

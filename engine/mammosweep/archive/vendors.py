@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
-from pydicom.dataset import Dataset
-
-from mammosweep.archive.attributes import text
+from mammosweep.archive.attributes import Attributes, as_dataset, text
 from mammosweep.records import Laterality, Position
 
 __all__ = ["PRIVATE_TAGS", "PROFILES", "PrivateElement", "VendorProfile", "profile_of", "side_and_view"]
@@ -79,9 +78,13 @@ PRIVATE_TAGS = frozenset(tag for p in PROFILES if p.side_and_view for tag in p.s
 SIDE_AND_VIEW = re.compile(rf"({'|'.join(Laterality)})({'|'.join(Position)})")
 
 
-def profile_of(dataset: Dataset) -> VendorProfile | None:
+def profile_of(dataset: Attributes) -> VendorProfile | None:
     """The profile of the machine that made an image; None where it is not known."""
-    maker, model = text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")
+    return _profile(text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName"))
+
+
+@lru_cache(maxsize=64)
+def _profile(maker: str, model: str) -> VendorProfile | None:
     for profile in PROFILES:
         if _matches(profile.manufacturer, maker) and _matches(profile.model, model):
             return profile
@@ -92,7 +95,7 @@ def _matches(pattern: str, value: str) -> bool:
     return re.match(pattern, value, re.IGNORECASE) is not None
 
 
-def side_and_view(dataset: Dataset) -> tuple[Laterality, Position] | None:
+def side_and_view(dataset: Attributes) -> tuple[Laterality, Position] | None:
     """What the machine's own attribute says; None where it has none, or names another view than CC or MLO."""
     profile = profile_of(dataset)
     if profile is None or profile.side_and_view is None:
@@ -104,8 +107,8 @@ def side_and_view(dataset: Dataset) -> tuple[Laterality, Position] | None:
     return Laterality(found[1]), Position(found[2])
 
 
-def _private_text(dataset: Dataset, tag: int) -> str:
+def _private_text(dataset: Attributes, tag: int) -> str:
     """Written in implicit VR, a private value may come as bytes."""
-    element = dataset.get(tag)
+    element = as_dataset(dataset).get(tag)
     value = "" if element is None or element.value is None else element.value
     return (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)).strip("\0 ")

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 
-from pydicom.dataset import Dataset
-
-from mammosweep.archive.attributes import floats, items, named, shown, text, words
+from mammosweep.archive.attributes import Attributes, floats, items, named, shown, text, words
 from mammosweep.archive.case import HeaderCase
 from mammosweep.archive.identity import syntax_name
 from mammosweep.archive.sop_classes import FOR_PROCESSING_CLASSES, MAMMOGRAPHY_CLASSES, VOUCHABLE_CLASSES
@@ -79,7 +77,7 @@ TEST_OBJECT_WORDS = ("FLATFIELD", "FLAT FIELD", "FLAT_FIELD", "PHANTOM", "QUALIT
 
 def check_sop_class(case: HeaderCase) -> None:
     """A digital mammogram; other radiographs only where the manifest says which view they are."""
-    found = text(case.dataset, "SOPClassUID")
+    found = text(case.header, "SOPClassUID")
     if found in MAMMOGRAPHY_CLASSES or (found in VOUCHABLE_CLASSES and case.is_vouched_for):
         return
     help_out = "; name its laterality and view in a manifest" if found in VOUCHABLE_CLASSES else ""
@@ -91,21 +89,21 @@ def check_sop_class(case: HeaderCase) -> None:
 
 def is_for_processing(case: HeaderCase) -> bool:
     """Whether the pixels are the detector's, not meant to be looked at."""
-    intent = text(case.dataset, "PresentationIntentType")
-    return intent == "FOR PROCESSING" or text(case.dataset, "SOPClassUID") in FOR_PROCESSING_CLASSES
+    intent = text(case.header, "PresentationIntentType")
+    return intent == "FOR PROCESSING" or text(case.header, "SOPClassUID") in FOR_PROCESSING_CLASSES
 
 
 def check_policy(case: HeaderCase) -> None:
     """An image of a woman's breast, not of a test object."""
-    position = text(case.dataset, "ViewPosition").upper()
-    body_part = text(case.dataset, "BodyPartExamined").upper()
-    if text(case.dataset, "QualityControlImage") == "YES":
+    position = text(case.header, "ViewPosition").upper()
+    body_part = text(case.header, "BodyPartExamined").upper()
+    if text(case.header, "QualityControlImage") == "YES":
         raise _test_object(named("QualityControlImage"))
     if position == "QC" or any(word in position for word in TEST_OBJECT_WORDS):
         raise _test_object(named("ViewPosition"))
     if body_part == "PHANTOM":
         raise _test_object(named("BodyPartExamined"))
-    if text(case.dataset, "PatientSex") == "M":
+    if text(case.header, "PatientSex") == "M":
         raise HeaderError(
             Reason.NON_SCREENING, f"{named('PatientSex')} is 'M'; screening models are not fitted on men"
         )
@@ -121,16 +119,16 @@ def read_laterality(case: HeaderCase) -> Laterality:
     """The manifest's; else Image Laterality, Laterality and Frame Laterality, which must agree."""
     if case.row.laterality is not None:
         return case.row.laterality
-    found = _sides(case.dataset)
+    found = _sides(case.header)
     values = set(found.values())
     if "B" in values:
         raise HeaderError(
-            Reason.BOTH_BREASTS, f"{next(iter(found))} is 'B', both breasts; expected 'L' or 'R'"
+            Reason.BOTH_BREASTS, f"{named(next(iter(found)))} is 'B', both breasts; expected 'L' or 'R'"
         )
     if values == {"L", "R"}:
         raise HeaderError(
             Reason.LATERALITY_CONFLICT,
-            ", but ".join(f"{name} is {side!r}" for name, side in found.items())
+            ", but ".join(f"{named(keyword)} is {side!r}" for keyword, side in found.items())
             + "; say which is right in a manifest",
         )
     if values not in ({"L"}, {"R"}):
@@ -139,26 +137,26 @@ def read_laterality(case: HeaderCase) -> Laterality:
     return Laterality(values.pop())
 
 
-def _sides(dataset: Dataset) -> dict[str, str]:
+def _sides(dataset: Attributes) -> dict[str, str]:
     """Attribute to side, in order of precedence; 'U' (unpaired) and undefined words say nothing."""
     sides = {keyword: text(dataset, keyword) for keyword in ("ImageLaterality", "Laterality")}
     for group in items(dataset, "SharedFunctionalGroupsSequence"):
         for anatomy in items(group, "FrameAnatomySequence"):
             sides["FrameLaterality"] = text(anatomy, "FrameLaterality")
-    return {named(keyword): side for keyword, side in sides.items() if side in SIDES}
+    return {keyword: side for keyword, side in sides.items() if side in SIDES}
 
 
 def read_view(case: HeaderCase) -> Position:
     """The manifest's; else the View Code Sequence without modifiers; else View Position; the vendor's."""
     if case.row.view is not None:
         return case.row.view
-    coded = items(case.dataset, "ViewCodeSequence")[:1]
+    coded = items(case.header, "ViewCodeSequence")[:1]
     for item in coded:
         _check_modifiers(item)
     code = text(coded[0], "CodeValue") if coded else ""
     if code:
         return _coded_view(code, text(coded[0], "CodingSchemeDesignator"))
-    position = text(case.dataset, "ViewPosition").upper()
+    position = text(case.header, "ViewPosition").upper()
     if not position:
         return _vendors_view(case)
     if position not in POSITIONS:
@@ -171,7 +169,7 @@ def read_view(case: HeaderCase) -> Position:
 
 def _vendors_view(case: HeaderCase) -> Position:
     """As the machine's own attribute says, provided that it is of the same breast."""
-    found = side_and_view(case.dataset)
+    found = side_and_view(case.header)
     if found is None:
         raise HeaderError(
             Reason.VIEW_MISSING,
@@ -189,10 +187,10 @@ def _vendors_view(case: HeaderCase) -> Position:
 
 def is_vendor_unknown(case: HeaderCase) -> bool:
     """Whether the standard alone says what the image is: no profile of its machine, and no manifest."""
-    return case.file.pixels is not None and not case.is_vouched_for and profile_of(case.dataset) is None
+    return case.file.pixels is not None and not case.is_vouched_for and profile_of(case.header) is None
 
 
-def _check_modifiers(item: Dataset) -> None:
+def _check_modifiers(item: Attributes) -> None:
     num = len(items(item, "ViewModifierCodeSequence"))
     if num:
         raise HeaderError(
@@ -219,16 +217,16 @@ def read_spacing(case: HeaderCase) -> tuple[float, float]:
     """
     if case.row.spacing_mm is not None:
         return case.row.spacing_mm
-    keyword, factor = "ImagerPixelSpacing", _magnification(case.dataset)
-    if not words(case.dataset, keyword):
+    keyword, factor = "ImagerPixelSpacing", _magnification(case.header)
+    if not words(case.header, keyword):
         keyword, factor = "PixelSpacing", 1.0
-        if not words(case.dataset, keyword) or not text(case.dataset, "PixelSpacingCalibrationType"):
+        if not words(case.header, keyword) or not text(case.header, "PixelSpacingCalibrationType"):
             raise HeaderError(
                 Reason.SPACING_MISSING,
                 f"{named('ImagerPixelSpacing')} is missing, and no calibrated {named('PixelSpacing')} stands "
                 "in for it; give spacing_mm in a manifest",
             )
-    values = _numbers(case.dataset, keyword)
+    values = _numbers(case.header, keyword)
     if len(values) != 2 or not all(math.isfinite(v) and v > 0 for v in values):
         raise HeaderError(
             Reason.SPACING_IMPLAUSIBLE, f"{named(keyword)} is not two positive numbers of millimetres"
@@ -236,7 +234,7 @@ def read_spacing(case: HeaderCase) -> tuple[float, float]:
     return values[0] / factor, values[1] / factor
 
 
-def _magnification(dataset: Dataset) -> float:
+def _magnification(dataset: Attributes) -> float:
     keyword = "EstimatedRadiographicMagnificationFactor"
     values = _numbers(dataset, keyword) or [1.0]
     if len(values) > 1 or not math.isfinite(values[0]) or values[0] <= 0:
@@ -244,7 +242,7 @@ def _magnification(dataset: Dataset) -> float:
     return values[0]
 
 
-def _numbers(dataset: Dataset, keyword: str) -> list[float]:
+def _numbers(dataset: Attributes, keyword: str) -> list[float]:
     try:
         return floats(dataset, keyword)
     except HeaderError as error:

@@ -18,7 +18,8 @@ from mammosweep.archive import pixel_module
 from mammosweep.archive.attributes import integer, text, words
 from mammosweep.archive.case import HeaderCase
 from mammosweep.archive.manifest import ManifestRow
-from mammosweep.archive.parse import ParsedFile, parse, quiet
+from mammosweep.archive.parse import parse, quiet
+from mammosweep.archive.parsed import ParsedFile
 from mammosweep.config import ArchiveConfig, PixelsConfig
 from mammosweep.errors import DecodeError, Flag, Reason
 from mammosweep.geometry import Size
