@@ -20,7 +20,7 @@ CONVERTER := 'torch-tensorrt; sys_platform == "linux" and platform_machine == "x
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench table fuzz faults night bundle test-gpu clean
+.PHONY: help install demo test check format bench table fuzz faults night same bundle test-gpu clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -85,6 +85,10 @@ night: $(VENV)/.dev ## play a week of a screening unit's nights, 200 exams, each
 
 faults: $(VENV)/.dev ## hurt 100 sweeps (FAULTS=), finish them and compare; goes on where it was stopped
 	$(BIN)/python -m tests.faults.run --runs $(FAULTS) --seed $(SEED) --folder $(RUNS)/faults
+
+same: $(VENV)/.dev ## sweep phantoms in every way there is (one process, Ray, shards) and compare all rows
+	rm -rf $(RUNS)/same
+	$(BIN)/python -m tests.e2e.same_rows --folder $(RUNS)/same
 
 bundle: $(VENV)/.dev ## fit the tests' bundle on phantoms; goes on where it was killed
 	test -e $(RUNS)/phantoms/truth.parquet || \

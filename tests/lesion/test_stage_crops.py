@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -108,3 +110,14 @@ def test_company_does_not_change_a_finding(shown):
 
     assert alone.malignancy == pytest.approx(crowded.malignancy, abs=1e-6)
     assert alone.character_scores == pytest.approx(crowded.character_scores, abs=1e-6)
+
+
+def test_a_second_look_is_taken_where_the_bundle_says_so(shown):
+    batch, view, read, truth = shown
+    found = [candidates(read.grid, truth.box_px, [LesionType.MASS])]
+
+    (looked,) = stage(spec=replace(SPEC, second_look=True))(batch, found, {view: read})
+    (unlooked,) = stage()(batch, found, {view: read})
+
+    assert 0 < looked.second_look < 1
+    assert unlooked.second_look is None
