@@ -98,16 +98,15 @@ def stand_in(stop_after: int | None = None) -> Screener:
         for number, exam in enumerate(exams):
             if number == stop_after:
                 raise KeyboardInterrupt
-            yield _outcome(exam, provenance)
+            yield outcome_of(exam, provenance)
 
     return Screener(screen=screen, provenance=provenance)
 
 
-def _outcome(exam: ExamRef, provenance: Provenance) -> ExamOutcome:
+def outcome_of(exam: ExamRef, provenance: Provenance) -> ExamOutcome:
+    """Two lesions, one of them in both views, and a score that follows from the exam alone."""
     score = int(exam.digest[:8], 16) / 2**32
-    findings = {
-        (v.laterality, v.position): _finding(v.sop_instance_uid, v.laterality, v.position) for v in exam.views
-    }
+    findings = findings_of(exam)
     pair = [findings.get((Laterality.RIGHT, position)) for position in Position]
     return ExamOutcome(
         exam_id=exam.exam_id,
@@ -127,6 +126,14 @@ def _outcome(exam: ExamRef, provenance: Provenance) -> ExamOutcome:
         images=exam.images,
         provenance=provenance,
     )
+
+
+def findings_of(exam: ExamRef) -> dict[tuple[Laterality, Position], Finding]:
+    """One in every view."""
+    return {
+        (view.laterality, view.position): _finding(view.sop_instance_uid, view.laterality, view.position)
+        for view in exam.views
+    }
 
 
 def _finding(uid: str, laterality: Laterality, position: Position) -> Finding:
