@@ -49,7 +49,10 @@ def test_a_detector_file_that_is_not_there_is_named(tmp_path):
         begin_detector(network, str(tmp_path / "none.safetensors"), "regnetx_002")
 
 
-@pytest.mark.parametrize("name", ["cbis-mass-lite0", "phantom-resnet50", "paper-resnet50", "phantom-regnetx-002"])
+RECIPES = ("cbis-mass-lite0", "phantom-resnet50", "paper-resnet50", "phantom-regnetx-002")
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_that_is_shipped_can_be_read(name):
     settings = read_settings(recipe_path(name))
 
