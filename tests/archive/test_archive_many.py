@@ -63,7 +63,9 @@ def test_groups_hold_whole_exams_and_give_the_exams_of_a_catalog_in_memory(archi
     assert [g.paths for g in read_catalog(tmp_path / "c.parquet").exam_groups()] == [g.paths for g in groups]
 
 
-def test_nothing_is_left_beside_the_catalog(archive, tmp_path):
+def test_nothing_is_left_beside_the_catalog_not_even_of_a_run_that_was_killed(archive, tmp_path):
+    (tmp_path / "out/.c.parquet.spool").mkdir(parents=True)
+    (tmp_path / "out/.c.parquet.spool/007.arrow").write_bytes(b"half a row")
     index_to(tmp_path / "out/c.parquet", archive, config=CONFIG)
 
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["c.parquet"]

@@ -223,7 +223,7 @@ def index_to(
     """
     plan = _plan(source, config, manifest)
     try:
-        with closing(Spool(path.parent)) as spool:
+        with closing(Spool(path.with_name(f".{path.name}.spool"))) as spool:
             plan.read(_same_root(previous, plan), spool, progress or (lambda done: None))
             shared = TableGroups(tuple(spool.shared()))
             settled = Catalog(plan.source.url, shared, plan.basis, plan.source)

@@ -39,7 +39,7 @@ class Spool:
     """Takes rows in any order; gives them back in groups of whole exams, each ordered by path.
 
     Args:
-        folder: where a temporary folder is made if rows are many.
+        folder: made where rows are many, and removed; what a killed run left there goes. None: a temporary one.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -109,9 +109,10 @@ class _Spilled:
     """A file for each bucket, and which UID was seen in which."""
 
     def __init__(self, folder: Path | None) -> None:
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="mammosweep-catalog-"))
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=".catalog-", dir=folder))
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
         self._writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
         self._uids: list[NDArray[np.uint64]] = []
         self._buckets: list[NDArray[np.uint16]] = []
