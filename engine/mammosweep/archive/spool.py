@@ -39,7 +39,7 @@ class Spool:
     """Takes rows in any order; gives them back in groups of whole exams, each ordered by path.
 
     Args:
-        folder: made where rows are many, and removed; what a killed run left there goes. None: a temporary one.
+        folder: made where rows are many; what a killed run left there goes. None: a temporary one.
     """
 
     def __init__(self, folder: Path | None) -> None:
